@@ -1,0 +1,1 @@
+"""Strategy returns of the next 10 minutes from two text embeddings."""

@@ -1,0 +1,89 @@
+"""The error tree: one root, two branches named for what the orchestrator does with them.
+
+State machines see class names: `ContractError` and its leaves are never retried, `Unavailable` is.
+Lambda reports the exact class, so a leaf of `Unavailable` must be listed in the machines' `Retry` too.
+"""
+
+
+class RatchetError(Exception):
+    """Root of every error that Ratchet raises on purpose; its text is one line and says the remedy."""
+
+
+class Unavailable(RatchetError):
+    """Something outside did not answer as it should and may do so later: retried with back-off and jitter."""
+
+
+class ContractError(RatchetError):
+    """Something is wrong and stays wrong until a person or another run changes it: never retried."""
+
+
+class BadInput(ContractError):
+    """What a person or an event handed over cannot be used: an execution input, a row, an argument."""
+
+
+class UnknownPipeline(BadInput):
+    """No folder of that name under `pipelines/`."""
+
+
+class BadConfiguration(ContractError):
+    """An environment variable, a secret, `pipeline.yaml` or the bucket is missing or invalid."""
+
+
+class SourceRefused(ContractError):
+    """The source refused the key (401, 403) or the database refused the login."""
+
+
+class SourceUnreadable(ContractError):
+    """The source answers with no rows although there must be some: a missing row policy looks like an empty table."""
+
+
+class SourceMismatch(ContractError):
+    """The source is not what the pipeline declares: a missing table or column, another type, HTML for JSON."""
+
+
+class TooManyBadRows(ContractError):
+    """More than the configured share of rows breaks the row contract."""
+
+
+class BadBundle(ContractError):
+    """A bundle is truncated, unsafe, incomplete, or does not do what its own documents say."""
+
+
+class ForeignDocument(ContractError):
+    """An object stands where Ratchet keeps a document, but Ratchet did not write it."""
+
+
+class UnknownRun(BadInput):
+    """No promotion of that run is in the history."""
+
+
+class NoChampion(ContractError):
+    """Scoring was asked for before any model was promoted."""
+
+
+class StaleInput(ContractError):
+    """The newest input is older than the pipeline's staleness bound."""
+
+
+class LeaseLost(ContractError):
+    """This run's fencing token is behind: another run took the lease, so this one must not write."""
+
+
+class ChampionMoved(ContractError):
+    """The pointer moved after the challenger was judged; the verdict is void and the evaluation runs again."""
+
+
+class TrainingFailed(ContractError):
+    """The training job ended without a usable model; its own reason follows."""
+
+
+class TrainingOutOfCapacity(TrainingFailed):
+    """No instance of the asked type could be had."""
+
+
+class TrainingTimedOut(TrainingFailed):
+    """The job ran into `MaxRuntimeInSeconds` or `MaxWaitTimeInSeconds`."""
+
+
+class TrainingStopped(TrainingFailed):
+    """Somebody stopped the job."""

@@ -1,0 +1,96 @@
+"""Where everything lies in the landing bucket: one place for every key (design: keys and documents in S3)."""
+
+from dataclasses import dataclass
+from datetime import date
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Every key of one pipeline below its prefix, which is empty or ends in `/`."""
+
+    prefix: str
+
+    def claim(self, run: str) -> str:
+        """The claim of a run."""
+        return f"{self.prefix}runs/{run}.json"
+
+    def lease(self) -> str:
+        """The right to run."""
+        return f"{self.prefix}lease.json"
+
+    def landing_root(self, table: str) -> str:
+        """All raw rows of a table."""
+        return f"{self.prefix}landing/{table}/"
+
+    def landing(self, table: str, day: date) -> str:
+        """The raw rows of a table and UTC day."""
+        return f"{self.prefix}landing/{table}/dt={day.isoformat()}.parquet"
+
+    def watermark(self, table: str) -> str:
+        """Where extraction of a table stands."""
+        return f"{self.prefix}landing/{table}/watermark.json"
+
+    def quarantine(self, run: str) -> str:
+        """Rows that broke the contract in a run, each with its reason."""
+        return f"{self.prefix}quarantine/run_ts={run}/rejected.parquet"
+
+    def train(self, run: str) -> str:
+        """Training and validation rows of a run; the parent prefix is the training job's channel."""
+        return f"{self.prefix}train/run_ts={run}/train.parquet"
+
+    def manifest(self, run: str) -> str:
+        """Counts, digests and schema of a run's data."""
+        return f"{self.prefix}train/run_ts={run}/manifest.json"
+
+    def train_latest(self) -> str:
+        """The newest prepared data."""
+        return f"{self.prefix}train/latest.json"
+
+    def holdout(self, run: str) -> str:
+        """The rows that no training sees."""
+        return f"{self.prefix}holdout/run_ts={run}/holdout.parquet"
+
+    def checkpoints(self, run: str) -> str:
+        """Checkpoints of a run's training, shared by its attempts."""
+        return f"{self.prefix}checkpoints/run_ts={run}/"
+
+    def jobs(self) -> str:
+        """Where SageMaker writes its own output; below it stands `<job>/output/model.tar.gz`."""
+        return f"{self.prefix}jobs/"
+
+    def model(self, run: str) -> str:
+        """A run's bundle."""
+        return f"{self.prefix}model/run_ts={run}/model.tar.gz"
+
+    def evaluation(self, run: str) -> str:
+        """The evidence of a run's verdict."""
+        return f"{self.prefix}model/run_ts={run}/evaluation.json"
+
+    def card(self, run: str) -> str:
+        """The report card of a run."""
+        return f"{self.prefix}model/run_ts={run}/card.html"
+
+    def pointer(self) -> str:
+        """The model in service."""
+        return f"{self.prefix}model/latest.json"
+
+    def history_root(self) -> str:
+        """All moves of the pointer."""
+        return f"{self.prefix}model/history/"
+
+    def history(self, seq: int) -> str:
+        """One move of the pointer; zero-padded, so that a listing is in order."""
+        return f"{self.prefix}model/history/{seq:08d}.json"
+
+    def predictions(self, day: date, base_ts: str) -> str:
+        """The scored rows of one slot."""
+        return f"{self.prefix}predictions/dt={day.isoformat()}/base_ts={base_ts}.jsonl"
+
+    def scoring_state(self) -> str:
+        """Up to which slot everything has been scored."""
+        return f"{self.prefix}predictions/latest.json"
+
+
+def source_archive(digest: str) -> str:
+    """What a training job runs, by the digest of its content; shared by all pipelines."""
+    return f"code/{digest}/source.tar.gz"

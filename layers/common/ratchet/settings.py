@@ -1,0 +1,70 @@
+"""The environment of a function, parsed once: the only place that reads `os.environ`."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+
+from ratchet.errors import BadConfiguration
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the template tells a function. A field without a default must be set; empty text counts as unset."""
+
+    bucket: str
+    """RATCHET_BUCKET: the landing bucket."""
+    stack: str
+    """RATCHET_STACK: the stack's name; job names and metrics carry it."""
+    secret: str = ""
+    """RATCHET_SECRET: a Secrets Manager ARN or name, or `ssm:/name` of a SecureString: JSON of url, key, db_url."""
+    topic: str = ""
+    """RATCHET_TOPIC: ARN of the outcomes' SNS topic."""
+    training_role: str = ""
+    """RATCHET_TRAINING_ROLE: ARN that training jobs run as."""
+    training_image: str = ""
+    """RATCHET_TRAINING_IMAGE: URI of the framework image."""
+    training_instance: str = "ml.g4dn.xlarge"
+    """RATCHET_TRAINING_INSTANCE: instance type of training jobs (the template's SM_TRAIN_INSTANCE)."""
+    training_spot: bool = False
+    """RATCHET_TRAINING_SPOT: `true` to use managed spot capacity."""
+    allow_synthetic: bool = False
+    """RATCHET_ALLOW_SYNTHETIC: `true` where models trained on synthetic data may be promoted (the laptop target)."""
+    machine_timeout_seconds: int = 14400
+    """RATCHET_MACHINE_TIMEOUT_SECONDS: the pipeline machine's own time-out; a lease outlives it."""
+
+
+@cache
+def settings() -> Settings:
+    """This process's settings. Raises BadConfiguration naming every missing or invalid variable at once."""
+    return parse(os.environ)
+
+
+def parse(environment: Mapping[str, str]) -> Settings:
+    """Settings from a mapping of environment variables; see `settings`."""
+    faults: list[str] = []
+    values: dict[str, object] = {}
+    for name, kind in Settings.__annotations__.items():
+        variable = f"RATCHET_{name.upper()}"
+        text = environment.get(variable, "").strip()
+        if not text:
+            if not hasattr(Settings, name):
+                faults.append(f"{variable} is not set")
+            continue
+        values[name] = _convert(text, kind, variable, faults)
+    if faults:
+        raise BadConfiguration(f"{'; '.join(faults)}. The template sets these: deploy it again.")
+    return Settings(**values)  # type: ignore[arg-type]
+
+
+def _convert(text: str, kind: type, variable: str, faults: list[str]) -> object:
+    if kind is bool:
+        if text.lower() not in {"true", "false"}:
+            faults.append(f"{variable} is '{text}', not true or false")
+        return text.lower() == "true"
+    if kind is int:
+        if not text.isdigit():
+            faults.append(f"{variable} is '{text}', not a whole number")
+            return 0
+        return int(text)
+    return text

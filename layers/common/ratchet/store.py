@@ -1,0 +1,135 @@
+"""The object store port and its one primitive for concurrency: compare-and-swap on a single object.
+
+Leases, claims, watermarks and the pointer all move by `create` and `replace`; nothing else here decides who wins.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from ratchet.errors import ForeignDocument, Unavailable
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """An object's content and the version tag that `if_match` takes."""
+
+    body: bytes
+    etag: str
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One row of a listing."""
+
+    key: str
+    size: int
+    etag: str
+
+
+class PreconditionFailed(Exception):
+    """412: the object is not what the caller said. Internal: `create` and `replace` turn it into an answer."""
+
+
+class Ambiguous(Unavailable):
+    """A write was sent and its answer never came (time-out, 5xx, dropped connection, 409): did it happen?"""
+
+
+class ObjectStore(Protocol):
+    """S3, as far as Ratchet needs it. Every method raises Unavailable when the store cannot be reached or throttles."""
+
+    def get(self, key: str) -> Stored | None:
+        """The object, or None where there is none."""
+
+    def head(self, key: str) -> Listed | None:
+        """Size and tag without the body, or None where there is none."""
+
+    def put(
+        self,
+        key: str,
+        body: bytes,
+        *,
+        if_match: str | None = None,
+        if_none_match: bool = False,
+        tags: Mapping[str, str] | None = None,
+        content_type: str | None = None,
+    ) -> str:
+        """Writes atomically, returns the new tag. Raises PreconditionFailed (412) or Ambiguous (no answer)."""
+
+    def tag(self, key: str, tags: Mapping[str, str]) -> None:
+        """Replaces the tags of an object."""
+
+    def list(self, prefix: str) -> Iterator[Listed]:
+        """All objects below a prefix in key order, every page."""
+
+    def delete(self, key: str) -> None:
+        """Removes an object; nothing happens where there is none."""
+
+    def download(self, key: str, path: Path) -> str | None:
+        """Streams an object to a file and returns its tag, or None where there is none."""
+
+    def upload(self, path: Path, key: str, *, tags: Mapping[str, str] | None = None) -> str:
+        """Streams a file to an object, whole or not at all, and returns its tag."""
+
+    def uri(self, key: str) -> str:
+        """`s3://bucket/key`."""
+
+    def key_of(self, uri: str) -> str:
+        """The key of a URI in this bucket. Raises ForeignDocument for another bucket."""
+
+
+def encode(document: Document) -> bytes:
+    """The one spelling of a document: sorted keys, two blanks, a final newline; NaN refused."""
+    return (json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def decode(stored: Stored, key: str) -> Document:
+    """The JSON object in `stored`. Raises ForeignDocument when it is none."""
+    try:
+        document = json.loads(stored.body)
+    except ValueError as error:
+        raise ForeignDocument(f"{key} is not JSON; move it away, Ratchet keeps a document of its own there.") from error
+    if not isinstance(document, dict):
+        raise ForeignDocument(f"{key} is no JSON object; move it away, Ratchet keeps a document of its own there.")
+    return document
+
+
+def create(store: ObjectStore, key: str, body: bytes, *, attempts: int = 4) -> str | None:
+    """Creates an object that must not exist. Returns its tag, or None when another writer was first.
+
+    After a lost answer the object is read back: our own bytes mean done, another's mean lost, none means try again.
+    Bodies must therefore be unique to their writer (documents carry a token or the execution's name).
+    """
+    for _ in range(attempts):
+        try:
+            return store.put(key, body, if_none_match=True)
+        except PreconditionFailed:
+            # A retry inside the client may meet its own first write.
+            return _own(store.get(key), body)
+        except Ambiguous:
+            found = store.get(key)
+            if found is not None:
+                return _own(found, body)
+    raise Unavailable(f"Creating {key} got no answer {attempts} times.")
+
+
+def replace(store: ObjectStore, key: str, body: bytes, etag: str, *, attempts: int = 4) -> str | None:
+    """Replaces exactly the version `etag` of an object. Returns the new tag, or None when that is no longer it."""
+    for _ in range(attempts):
+        try:
+            return store.put(key, body, if_match=etag)
+        except PreconditionFailed:
+            return _own(store.get(key), body)
+        except Ambiguous:
+            found = store.get(key)
+            if found is None or found.etag != etag:
+                return _own(found, body)
+    raise Unavailable(f"Replacing {key} got no answer {attempts} times.")
+
+
+def _own(found: Stored | None, body: bytes) -> str | None:
+    return found.etag if found is not None and found.body == body else None
