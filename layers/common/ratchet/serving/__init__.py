@@ -1,0 +1,1 @@
+"""Serving: bundles, inference sessions, the champion and scoring. Third party: onnxruntime."""

@@ -1,0 +1,102 @@
+"""An inference session: a bundle's ONNX graph on one thread, checked once against what the bundle says of itself.
+
+Knows nothing of S3, pointers or pipelines; scoring, the gate and the benchmarks run models through it alone.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from ratchet.errors import BadBundle, BadInput
+
+CHUNK_ROWS = 1024
+"""Larger batches leave the processor's cache: 10,000 rows at once cost a fifth more per row."""
+
+Floats = NDArray[np.float32]
+
+
+class Loadable(Protocol):
+    """What a session needs of a bundle."""
+
+    @property
+    def model(self) -> Path:
+        """The ONNX file."""
+
+    @property
+    def document(self) -> Mapping[str, Any]:
+        """`bundle.json`."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A loaded model; `width` inputs per row become one value per target. Safe to share between threads."""
+
+    run_ts: str
+    targets: tuple[str, ...]
+    width: int
+    input_name: str
+    output_name: str
+    session: onnxruntime.InferenceSession
+
+    def predict(self, features: NDArray[Any]) -> Floats:
+        """float32 [N, targets] for [N, width], in chunks of 1,024 rows. Raises BadInput for another shape."""
+        rows = np.ascontiguousarray(features, dtype=np.float32)
+        if rows.ndim != 2 or rows.shape[1] != self.width:
+            raise BadInput(f"The model takes [rows, {self.width}], not {list(rows.shape)}.")
+        if len(rows) <= CHUNK_ROWS:
+            return self._run(rows)
+        answer = np.empty((len(rows), len(self.targets)), np.float32)
+        for start in range(0, len(rows), CHUNK_ROWS):
+            answer[start : start + CHUNK_ROWS] = self._run(rows[start : start + CHUNK_ROWS])
+        return answer
+
+    def _run(self, rows: Floats) -> Floats:
+        answer: Floats = self.session.run([self.output_name], {self.input_name: rows})[0]
+        return answer
+
+
+def load(bundle: Loadable) -> Model:
+    """The bundle's model, ready to predict. Raises BadBundle when the graph does not load or is not as declared."""
+    try:
+        session = onnxruntime.InferenceSession(str(bundle.model), _options(), providers=["CPUExecutionProvider"])
+    # onnxruntime raises a dozen classes that share no base but Exception.
+    except Exception as error:
+        raise BadBundle(f"{bundle.model.name} does not load: {str(error).splitlines()[0]}") from error
+    run_ts, width, targets = _declared(bundle.document)
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    if len(inputs) != 1 or len(outputs) != 1:
+        raise BadBundle(f"The graph has {len(inputs)} inputs and {len(outputs)} outputs, not one of each.")
+    _check(inputs[0], width, "input")
+    _check(outputs[0], len(targets), "output")
+    return Model(run_ts, targets, width, inputs[0].name, outputs[0].name, session)
+
+
+def _options() -> onnxruntime.SessionOptions:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    # Warnings of the library go to standard error unasked; errors arrive as exceptions.
+    options.log_severity_level = 3
+    return options
+
+
+def _declared(document: Mapping[str, Any]) -> tuple[str, int, tuple[str, ...]]:
+    """Run, input width and targets by `bundle.json`."""
+    try:
+        (declared,) = document["inputs"]
+        targets = tuple(target["name"] for target in document["targets"])
+        return str(document["run_ts"]), int(declared["shape"][-1]), targets
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise BadBundle(f"bundle.json does not describe one input and its targets: {error!r}.") from error
+
+
+def _check(node: Any, width: int, role: str) -> None:
+    """Whether a graph's node is float32 [any number of rows, width]."""
+    shape = list(node.shape)
+    if node.type != "tensor(float)" or len(shape) != 2 or isinstance(shape[0], int) or shape[1] != width:
+        raise BadBundle(f"The graph's {role} '{node.name}' is {node.type} {shape}, not float32 [rows, {width}].")
