@@ -1,4 +1,4 @@
-"""Picks the adapters from the settings. Each SDK is imported when its adapter is first asked for, to keep cold starts short."""
+"""Picks the adapters from the settings; each SDK is imported when first asked for, to keep cold starts short."""
 
 from functools import cache
 from typing import TYPE_CHECKING

@@ -1,0 +1,100 @@
+"""Claims: a repeated trigger is the same run; a failed run can be taken up again; inputs are checked whole."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from ratchet import claim
+from ratchet.errors import BadInput, UnknownRun
+from ratchet.keys import Keys
+
+from tests.fakes import Clock, MemoryStore
+from tests.unit.test_lease import Executions
+
+KEYS = Keys("")
+SLOT = {"scheduledTime": "2026-11-21T04:00:00Z"}
+RUN = "2026-11-21T04-00-00Z"
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock(datetime(2026, 11, 21, 4, 0, 7, 500, tzinfo=UTC))
+
+
+def take(
+    store: MemoryStore, clock: Clock, document: dict[str, Any], execution: str, executions: Executions | None = None
+) -> tuple[bool, claim.Claim]:
+    request = claim.parse_request(document)
+    return claim.take(store, KEYS, executions or Executions(), clock, request=request, execution=execution)
+
+
+def test_a_schedule_names_the_run_by_its_instant(clock: Clock) -> None:
+    ours, standing = take(MemoryStore(), clock, SLOT, "a")
+    assert (ours, standing.run_ts, standing.scheduled, standing.attempt) == (True, RUN, True, 1)
+
+
+def test_a_manual_run_takes_the_current_second(clock: Clock) -> None:
+    _, standing = take(MemoryStore(), clock, {}, "a")
+    assert (standing.run_ts, standing.scheduled) == ("2026-11-21T04-00-07Z", False)
+
+
+def test_a_repeated_trigger_is_the_same_run(clock: Clock) -> None:
+    store = MemoryStore()
+    take(store, clock, SLOT, "a")
+    assert take(store, clock, SLOT, "a")[0]
+    ours, standing = take(store, clock, SLOT, "b")
+    assert (ours, standing.execution) == (False, "a")
+
+
+def test_a_failed_run_is_resumed_as_the_next_attempt(clock: Clock) -> None:
+    store = MemoryStore()
+    take(store, clock, SLOT, "a")
+    assert claim.close(store, KEYS, clock, run_ts=RUN, execution="a", outcome="failed")
+    ours, standing = take(store, clock, {"resume": RUN}, "b")
+    assert (ours, standing.attempt, standing.scheduled) == (True, 2, True)
+
+
+def test_a_run_whose_execution_vanished_is_resumed(clock: Clock) -> None:
+    store = MemoryStore()
+    take(store, clock, SLOT, "a")
+    assert take(store, clock, {"resume": RUN}, "b", Executions())[0]
+
+
+@pytest.mark.parametrize("outcome", ["promoted", "kept_champion", None])
+def test_a_run_that_ended_well_or_still_runs_is_not_resumed(clock: Clock, outcome: str | None) -> None:
+    store = MemoryStore()
+    take(store, clock, SLOT, "a")
+    if outcome:
+        claim.close(store, KEYS, clock, run_ts=RUN, execution="a", outcome=outcome)
+    assert not take(store, clock, {"resume": RUN}, "b", Executions("a"))[0]
+
+
+def test_a_run_that_never_was_cannot_be_resumed(clock: Clock) -> None:
+    with pytest.raises(UnknownRun, match=RUN):
+        take(MemoryStore(), clock, {"resume": RUN}, "b")
+
+
+def test_a_claim_is_closed_once_and_by_its_holder(clock: Clock) -> None:
+    store = MemoryStore()
+    take(store, clock, SLOT, "a")
+    assert not claim.close(store, KEYS, clock, run_ts=RUN, execution="b", outcome="failed")
+    assert claim.close(store, KEYS, clock, run_ts=RUN, execution="a", outcome="promoted")
+    assert not claim.close(store, KEYS, clock, run_ts=RUN, execution="a", outcome="failed")
+
+
+def test_every_fault_of_an_input_is_named_at_once() -> None:
+    document = {"limit": -1, "skipDataPrep": "yes", "sinceTs": "yesterday", "lmit": 3}
+    with pytest.raises(BadInput) as error:
+        claim.parse_request(document)
+    for part in ("limit is -1", "skipDataPrep is 'yes'", "'yesterday' is not an instant", "'lmit' is unknown"):
+        assert part in str(error.value)
+
+
+@pytest.mark.parametrize("document", [None, 3, "x", [], {"limit": True}, {"at": 5}, {**SLOT, "at": RUN}])
+def test_an_input_that_cannot_be_used_is_refused(document: object) -> None:
+    with pytest.raises(BadInput):
+        claim.parse_request(document)
+
+
+def test_the_documented_input_is_accepted() -> None:
+    assert claim.parse_request({"limit": 0, "skipDataPrep": False, "sinceTs": None}) == claim.Request()
