@@ -32,7 +32,9 @@ class S3Store:
                 answer = self._client.get_object(Bucket=self.bucket, Key=key)
                 return Stored(answer["Body"].read(), answer["ETag"])
             except ClientError as error:
-                return _absent(error)
+                if _absent(error):
+                    return None
+                raise
 
     def head(self, key: str) -> Listed | None:
         """See the port."""
@@ -41,7 +43,9 @@ class S3Store:
                 answer = self._client.head_object(Bucket=self.bucket, Key=key)
                 return Listed(key, answer["ContentLength"], answer["ETag"])
             except ClientError as error:
-                return _absent(error)
+                if _absent(error):
+                    return None
+                raise
 
     def put(
         self,
@@ -91,7 +95,9 @@ class S3Store:
             try:
                 answer = self._client.get_object(Bucket=self.bucket, Key=key)
             except ClientError as error:
-                return _absent(error)
+                if _absent(error):
+                    return None
+                raise
             with path.open("wb") as file:
                 for chunk in answer["Body"].iter_chunks(1 << 20):
                     file.write(chunk)
@@ -146,6 +152,5 @@ class S3Store:
         return BadConfiguration(f"S3 refuses {self.uri(key)}: {error}")
 
 
-def _absent(error: ClientError) -> None:
-    if str(error.response.get("Error", {}).get("Code")) not in ABSENT:
-        raise error
+def _absent(error: ClientError) -> bool:
+    return str(error.response.get("Error", {}).get("Code")) in ABSENT
