@@ -1,0 +1,16 @@
+"""The one list of what we change in ministack. Each name is a module of this package with an `install()`, called in this order."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+EXTENSIONS = (
+    "yaml_definitions",
+    "lambda_runtime",
+)
+
+
+def install_all() -> None:
+    """Install every extension; ministack's environment variables must be set before, since it reads them on import."""
+    for name in EXTENSIONS:
+        import_module(f"local.emulator.{name}").install()
