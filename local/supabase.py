@@ -56,12 +56,18 @@ def up(paths: Paths, supervisor: Supervisor, progress: Progress, port: int | Non
     database = postgres.service(home, supervisor.port("postgres"))
     if supervisor.ensure(database):
         progress(f"PostgreSQL runs on port {database.port}")
-    db_url = f"postgresql://postgres:{keys.password}@127.0.0.1:{database.port}/postgres"
-    postgres.run_sql(home, db_url, ["-f", str(SCHEMA)])
-    lite = service(paths, engine, packages, keys, db_url, supervisor.port("supabase", port))
+    told = describe(keys, supervisor.port("supabase", port), database.port)
+    postgres.run_sql(home, told.db_url, ["-f", str(SCHEMA)])
+    lite = service(paths, engine, packages, keys, told)
     if supervisor.ensure(lite):
         progress(f"Supabase runs on port {lite.port}")
-    return Supabase(f"http://127.0.0.1:{lite.port}", keys.service_key, keys.anon_key, db_url)
+    return told
+
+
+def describe(keys: Keys, port: int, database_port: int) -> Supabase:
+    """The addresses and keys of the local Supabase on these ports."""
+    db_url = f"postgresql://postgres:{keys.password}@127.0.0.1:{database_port}/postgres"
+    return Supabase(f"http://127.0.0.1:{port}", keys.service_key, keys.anon_key, db_url)
 
 
 def ensure_keys(paths: Paths) -> Keys:
@@ -77,14 +83,15 @@ def ensure_keys(paths: Paths) -> Keys:
     return keys
 
 
-def service(paths: Paths, engine: node.Node, packages: Path, keys: Keys, db_url: str, port: int) -> Service:
+def service(paths: Paths, engine: node.Node, packages: Path, keys: Keys, told: Supabase) -> Service:
     """Supabase Lite as a service; writes its configuration."""
+    port = int(told.url.rpartition(":")[2])
     folder = paths.lite / "supabase"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "migrations").mkdir(exist_ok=True)
     config = folder / "config.toml"
     config.touch(mode=0o600)
-    config.write_text(_configuration(keys, db_url, port))
+    config.write_text(_configuration(keys, told.db_url, port))
     program = packages / "node_modules" / "@supabase" / "lite" / "dist" / "cli" / "index.js"
     return Service(
         name="supabase",

@@ -68,6 +68,14 @@ class Supervisor:
         self._write(document)
         return int(wanted)
 
+    def names(self) -> list[str]:
+        """The recorded services, in the order of their starts."""
+        return list(self._read()["services"])
+
+    def ports(self) -> dict[str, int]:
+        """The remembered port of each service."""
+        return dict(self._read()["ports"])
+
     def running(self, name: str) -> bool:
         """Whether the recorded process of this service still runs."""
         record = self._read()["services"].get(name)
