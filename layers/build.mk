@@ -2,6 +2,8 @@
 # `sam build` calls `make build-<LogicalId>` with ARTIFACTS_DIR set, from a copy of the layer's folder: paths below are
 # the original Makefile's. `sam build --cached` watches the layer's folder alone: after a change here, build without it.
 
+.SILENT:
+
 LAYER := $(abspath $(dir $(firstword $(MAKEFILE_LIST))))
 # Wheels are kept, so that a second build needs no network.
 WHEELS ?= $(abspath $(LAYER)/../..)/.ratchet/wheels

@@ -5,31 +5,19 @@ Knows nothing of S3, pointers or pipelines; scoring, the gate and the benchmarks
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
 from ratchet.errors import BadBundle, BadInput
+from ratchet.serving.bundle import Bundle
 
 CHUNK_ROWS = 1024
 """Larger batches leave the processor's cache: 10,000 rows at once cost a fifth more per row."""
 
 Floats = NDArray[np.float32]
-
-
-class Loadable(Protocol):
-    """What a session needs of a bundle."""
-
-    @property
-    def model(self) -> Path:
-        """The ONNX file."""
-
-    @property
-    def document(self) -> Mapping[str, Any]:
-        """`bundle.json`."""
 
 
 @dataclass(frozen=True)
@@ -60,13 +48,13 @@ class Model:
         return answer
 
 
-def load(bundle: Loadable) -> Model:
+def load(bundle: Bundle) -> Model:
     """The bundle's model, ready to predict. Raises BadBundle when the graph does not load or is not as declared."""
     try:
-        session = onnxruntime.InferenceSession(str(bundle.model), _options(), providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(str(bundle.model_path), _options(), providers=["CPUExecutionProvider"])
     # onnxruntime raises a dozen classes that share no base but Exception.
     except Exception as error:
-        raise BadBundle(f"{bundle.model.name} does not load: {str(error).splitlines()[0]}") from error
+        raise BadBundle(f"{bundle.model_path.name} does not load: {str(error).splitlines()[0]}") from error
     run_ts, width, targets = _declared(bundle.document)
     inputs, outputs = session.get_inputs(), session.get_outputs()
     if len(inputs) != 1 or len(outputs) != 1:
