@@ -8,6 +8,7 @@ The boundary: this module knows nothing of states; it only ends things.
 from __future__ import annotations
 
 import contextvars
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from ministack.services import stepfunctions as sfn
+
+logger = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.05
 
@@ -58,7 +61,10 @@ class Scope:
         if already:
             return
         for hook in hooks:
-            hook()
+            try:
+                hook()
+            except Exception:
+                logger.exception("something started by %s could not be stopped", self.execution["executionArn"])
         for child in children:
             child.cancel()
 
