@@ -10,6 +10,11 @@ class Keys:
 
     prefix: str
 
+    def roots(self) -> list[str]:
+        """Prefixes of everything that belongs to the pipeline, and of nothing else."""
+        folders = ("runs", "landing", "quarantine", "train", "holdout", "checkpoints", "jobs", "model", "predictions")
+        return [*(f"{self.prefix}{folder}/" for folder in folders), self.lease()]
+
     def claim(self, run: str) -> str:
         """The claim of a run."""
         return f"{self.prefix}runs/{run}.json"
@@ -25,6 +30,14 @@ class Keys:
     def landing(self, table: str, day: date) -> str:
         """The raw rows of a table and UTC day."""
         return f"{self.prefix}landing/{table}/dt={day.isoformat()}.parquet"
+
+    def rejected_root(self, table: str) -> str:
+        """All rows of a table that broke a declared type."""
+        return f"{self.prefix}landing/{table}/rejected/"
+
+    def rejected(self, table: str, day: date | None) -> str:
+        """The rows of a table and UTC day that broke a declared type; None for those without a readable key."""
+        return f"{self.rejected_root(table)}dt={day.isoformat() if day else 'unknown'}.parquet"
 
     def watermark(self, table: str) -> str:
         """Where extraction of a table stands."""
@@ -69,6 +82,10 @@ class Keys:
     def card(self, run: str) -> str:
         """The report card of a run."""
         return f"{self.prefix}model/run_ts={run}/card.html"
+
+    def tests(self) -> str:
+        """Which runs the gate has tested against which champion."""
+        return f"{self.prefix}model/tests.json"
 
     def pointer(self) -> str:
         """The model in service."""

@@ -1,0 +1,111 @@
+"""Checks of a deployed stack: quotas, the bucket's settings, the secret, the schedules."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+from ratchet.errors import RatchetError
+
+from cli.targets import Target
+
+TRAINING_QUOTA = "for training job usage"
+CPU_INSTANCE = "ml.m5.xlarge"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One finding and what to do about it."""
+
+    name: str
+    ok: bool
+    detail: str
+    remedy: str = ""
+
+
+def check_aws(target: Target) -> list[Check]:
+    """All checks of a stack; one that cannot be made is a finding of its own."""
+    checks: list[tuple[str, Callable[[Target], Check]]] = [
+        ("stack", _stack),
+        ("training quota", _quota),
+        ("bucket versioning", _versioning),
+        ("bucket policy", _tls),
+        ("bucket events", _events),
+        ("secret", _secret),
+        ("schedules", _schedules),
+    ]
+    return [_made(name, check, target) for name, check in checks]
+
+
+def _made(name: str, check: Callable[[Target], Check], target: Target) -> Check:
+    try:
+        return check(target)
+    except (ClientError, BotoCoreError, RatchetError) as error:
+        return Check(name, False, str(error), "Fix what the message says, or ask for the permission to look.")
+
+
+def _stack(target: Target) -> Check:
+    return Check("stack", True, f"{target.stack} with {len(target.outputs)} outputs")
+
+
+def _quota(target: Target) -> Check:
+    instance = target.output("TrainInstanceType")
+    pages = target.client("service-quotas").get_paginator("list_service_quotas").paginate(ServiceCode="sagemaker")
+    wanted = f"{instance} {TRAINING_QUOTA}"
+    quotas = {quota["QuotaName"]: quota["Value"] for page in pages for quota in page["Quotas"]}
+    value = quotas.get(wanted)
+    remedy = f"Deploy with TrainInstanceType={CPU_INSTANCE}, or ask Service Quotas for '{wanted}'."
+    if value is None:
+        return Check("training quota", False, f"no quota is named '{wanted}'", remedy)
+    return Check("training quota", value >= 1, f"{value:.0f} of {instance}", remedy)
+
+
+def _versioning(target: Target) -> Check:
+    state = target.client("s3").get_bucket_versioning(Bucket=target.output("LandingBucket")).get("Status", "off")
+    remedy = "Switch versioning on: aws s3api put-bucket-versioning."
+    return Check("bucket versioning", state == "Enabled", state, remedy)
+
+
+def _tls(target: Target) -> Check:
+    policy = json.loads(target.client("s3").get_bucket_policy(Bucket=target.output("LandingBucket"))["Policy"])
+    denies = [_denies_plain_http(statement) for statement in policy["Statement"]]
+    remedy = "Add a policy that denies aws:SecureTransport = false."
+    return Check("bucket policy", any(denies), "TLS only" if any(denies) else "allows plain HTTP", remedy)
+
+
+def _denies_plain_http(statement: dict[str, Any]) -> bool:
+    condition = statement.get("Condition", {}).get("Bool", {})
+    return statement["Effect"] == "Deny" and str(condition.get("aws:SecureTransport")).lower() == "false"
+
+
+def _events(target: Target) -> Check:
+    answer = target.client("s3").get_bucket_notification_configuration(Bucket=target.output("LandingBucket"))
+    on = "EventBridgeConfiguration" in answer
+    return Check("bucket events", on, "sent to EventBridge" if on else "off", "Switch EventBridge on for the bucket.")
+
+
+def _secret(target: Target) -> Check:
+    name = target.output("SupabaseSecret")
+    if name.startswith("ssm:"):
+        answer = target.client("ssm").get_parameter(Name=name.removeprefix("ssm:"), WithDecryption=True)
+        text = answer["Parameter"]["Value"]
+    else:
+        text = target.client("secretsmanager").get_secret_value(SecretId=name)["SecretString"]
+    try:
+        missing = {"url", "key"} - set(json.loads(text))
+    except ValueError:
+        missing = {"JSON"}
+    remedy = 'Store {"url": "https://…", "key": "…"} there.'
+    return Check(
+        "secret", not missing, f"{name}: " + (f"lacks {', '.join(missing)}" if missing else "readable"), remedy
+    )
+
+
+def _schedules(target: Target) -> Check:
+    client = target.client("scheduler")
+    states = {name: client.get_schedule(Name=name)["State"] for name in target.output("ScheduleNames").split(",")}
+    on = all(state == "ENABLED" for state in states.values())
+    return Check(
+        "schedules", on, ", ".join(f"{name} {state.lower()}" for name, state in states.items()), "ratchet resume"
+    )

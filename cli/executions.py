@@ -1,0 +1,186 @@
+"""Commands about runs: `run`, `pause`, `resume`, `logs`."""
+
+import json
+import secrets
+import sys
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+from ratchet import claim
+from ratchet.errors import BadInput
+from ratchet.instants import iso, parse_instant, run_name, utc_now
+from rich.console import Console
+from rich.panel import Panel
+
+from cli.errors import ALREADY_RUNNING, FAILED, INTERRUPTED, CommandError
+from cli.follow import Follower
+from cli.options import Session, command, pipeline_argument
+
+COLOURS = {"promoted": "green", "kept_champion": "cyan", "already_running": "yellow", "failed": "red"}
+
+
+@click.command()
+@pipeline_argument
+@click.option("--input", "text", metavar="JSON", default="{}", help='As for start-execution: {"limit": 5000}.')
+@click.option("--at", metavar="INSTANT", help="Name the run by this instant instead of the present second.")
+@click.option("--resume", metavar="RUN", help="Take a failed run up again; finished outputs are adopted.")
+@click.option("--detach", is_flag=True, help="Start it and return at once.")
+@command
+def run(session: Session, pipeline: str, text: str, at: str | None, resume: str | None, detach: bool) -> None:
+    """Run a pipeline once and follow it to its verdict.
+
+    Exit code: 0 promoted, kept, not enough data or skipped; 1 failed; 2 bad usage; 3 already running.
+    """
+    document = _input(text, at, resume)
+    states, machine = session.target.client("stepfunctions"), session.target.machine(pipeline)
+    name = f"{document.get('at') or document.get('resume') or run_name(utc_now())}-{secrets.token_hex(3)}"
+    name = f"cli-{name.replace(':', '-')}"
+    execution = states.start_execution(stateMachineArn=machine, name=name, input=json.dumps(document))["executionArn"]
+    if detach:
+        session.output.show({"execution": execution}, lambda console: console.print(execution))
+        return
+    follower = Follower(states, execution)
+    try:
+        ended = follower.wait(session.output.err)
+    except KeyboardInterrupt:
+        session.output.err.print(f"No longer following; the run goes on. To stop it: {_stop_command(execution)}")
+        sys.exit(INTERRUPTED)
+    result = _result(pipeline, execution, ended)
+    session.output.show(result, lambda console: _panel(console, result))
+    sys.exit({"failed": FAILED, "already_running": ALREADY_RUNNING}.get(result["outcome"], 0))
+
+
+@click.command()
+@command
+def pause(session: Session) -> None:
+    """Switch the schedules off; runs started by hand still work."""
+    _switch(session, "DISABLED")
+
+
+@click.command()
+@command
+def resume(session: Session) -> None:
+    """Switch the schedules on again."""
+    _switch(session, "ENABLED")
+
+
+@click.command()
+@click.argument("function", required=False)
+@click.option("--since", default=60, show_default=True, metavar="MINUTES", help="How far back.")
+@click.option("--run", "run_ts", metavar="RUN", help="Only lines of this run.")
+@command
+def logs(session: Session, function: str | None, since: int, run_ts: str | None) -> None:
+    """Show what the functions logged, all of them or one FUNCTION (its folder's name)."""
+    client = session.target.client("logs")
+    start = int((time.time() - 60 * since) * 1000)
+    lines = [line for group in _groups(session, function) for line in _lines(client, group, start, run_ts)]
+    lines.sort(key=lambda line: line["at"])
+    session.output.show(lines, lambda console: _print_lines(console, lines))
+
+
+def _input(text: str, at: str | None, resume: str | None) -> dict[str, Any]:
+    try:
+        document = json.loads(text)
+    except ValueError as error:
+        raise BadInput(f"--input is not JSON ({error}); write it as '{{\"limit\": 5000}}'.") from error
+    if not isinstance(document, dict):
+        raise BadInput("--input must be a JSON object such as '{\"limit\": 5000}'.")
+    if at:
+        document["at"] = run_name(parse_instant(at))
+    if resume:
+        document["resume"] = run_name(parse_instant(resume))
+    # The machine checks it again; here a mistake costs no execution.
+    claim.parse_request(document)
+    return document
+
+
+def _result(pipeline: str, execution: str, ended: dict[str, Any]) -> dict[str, Any]:
+    seconds = (ended["stopDate"] - ended["startDate"]).total_seconds()
+    common = {"pipeline": pipeline, "execution": execution, "seconds": round(seconds, 1)}
+    if ended["status"] == "SUCCEEDED":
+        return {**common, **json.loads(ended["output"])}
+    error = ended.get("error") or ended["status"]
+    return {**common, "outcome": "failed", "error": error, "reason": _cause(ended.get("cause") or ended["status"])}
+
+
+def _cause(cause: str) -> str:
+    """The message in a cause: nested executions and Lambda wrap it in JSON."""
+    try:
+        document = json.loads(cause)
+    except ValueError:
+        return cause
+    if not isinstance(document, dict):
+        return cause
+    inner = document.get("errorMessage") or document.get("Cause") or document.get("cause")
+    return _cause(inner) if isinstance(inner, str) else cause
+
+
+def _panel(console: Console, result: dict[str, Any]) -> None:
+    outcome = result["outcome"]
+    lines = [result.get("reason") or ""]
+    lines += [f"{label}: {result[key]}" for key, label in (("error", "error"), ("card_uri", "card")) if result.get(key)]
+    if result.get("run_ts"):
+        lines.append(f"run: {result['run_ts']}   ratchet card {result['pipeline']} {result['run_ts']}")
+    title = f"{result['pipeline']}: {outcome.replace('_', ' ')} after {result['seconds']} s"
+    text = "\n".join(line for line in lines if line)
+    console.print(Panel(text, title=title, border_style=COLOURS.get(outcome, "blue"), title_align="left"))
+
+
+def _stop_command(execution: str) -> str:
+    return f"aws stepfunctions stop-execution --execution-arn {execution}"
+
+
+def _switch(session: Session, state: str) -> None:
+    client = session.target.client("scheduler")
+    names = session.target.output("ScheduleNames").split(",")
+    switched = []
+    for name in names:
+        schedule = client.get_schedule(Name=name)
+        keep = ("ScheduleExpression", "ScheduleExpressionTimezone", "FlexibleTimeWindow", "Target", "Description")
+        client.update_schedule(Name=name, State=state, **{key: schedule[key] for key in keep if schedule.get(key)})
+        switched.append({"schedule": name, "state": state, "expression": schedule["ScheduleExpression"]})
+
+    def render(console: Console) -> None:
+        for entry in switched:
+            console.print(f"{entry['schedule']}: {state.lower()}  {entry['expression']}")
+
+    session.output.show(switched, render)
+
+
+def _groups(session: Session, function: str | None) -> list[str]:
+    prefix = f"/aws/lambda/{session.target.stack}-"
+    pages = session.target.client("logs").get_paginator("describe_log_groups").paginate(logGroupNamePrefix=prefix)
+    groups = [group["logGroupName"] for page in pages for group in page["logGroups"]]
+    if function is None:
+        return groups
+    wanted = [group for group in groups if group.removeprefix(prefix) == function.replace("_", "-")]
+    if not wanted:
+        known = ", ".join(sorted(group.removeprefix(prefix) for group in groups)) or "none yet"
+        raise CommandError(f"No function '{function}' has logged; those that have: {known}.")
+    return wanted
+
+
+def _lines(client: Any, group: str, start: int, run_ts: str | None) -> list[dict[str, str]]:
+    arguments: dict[str, Any] = {"logGroupName": group, "startTime": start}
+    if run_ts:
+        arguments["filterPattern"] = f'"{run_ts}"'
+    pages = client.get_paginator("filter_log_events").paginate(**arguments)
+    return [
+        {
+            "at": iso(datetime.fromtimestamp(event["timestamp"] / 1000, UTC)),
+            "function": group.rpartition("/")[2],
+            "message": event["message"].rstrip(),
+        }
+        for page in pages
+        for event in page["events"]
+    ]
+
+
+def _print_lines(console: Console, lines: list[dict[str, str]]) -> None:
+    for line in lines:
+        console.print(f"[dim]{line['at']}[/] [cyan]{line['function']}[/] ", end="")
+        console.print(line["message"], markup=False)
+    if not lines:
+        console.print("Nothing was logged in that time.")

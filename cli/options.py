@@ -1,0 +1,48 @@
+"""Options that commands share, and the object they become."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property, wraps
+from typing import Any
+
+import click
+from ratchet import catalog
+
+from cli import targets
+from cli.errors import exit_codes
+from cli.output import Output
+
+
+@dataclass
+class Session:
+    """What every command gets first: where it acts and how it answers."""
+
+    target_name: str
+    stack: str | None
+    output: Output = field(default_factory=Output)
+
+    @cached_property
+    def target(self) -> targets.Target:
+        """The target, connected when first used."""
+        return targets.laptop() if self.target_name == "laptop" else targets.aws(self.stack)
+
+
+def command(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds `--target`, `--stack` and `--json`, hands over a Session, and turns errors into exit codes."""
+
+    @click.option("--target", type=click.Choice(["laptop", "aws"]), default="laptop", show_default=True, help="Where.")
+    @click.option("--stack", metavar="NAME", help="The stack's name, with --target aws.")
+    @click.option("--json", "as_json", is_flag=True, help="Answer with one JSON document.")
+    @wraps(function)
+    def wrapper(target: str, stack: str | None, as_json: bool, **arguments: Any) -> Any:
+        with exit_codes():
+            if stack and target == "laptop":
+                raise click.UsageError("--stack goes with --target aws; the laptop target has one stack.")
+            return function(Session(target, stack, Output(as_json)), **arguments)
+
+    return wrapper
+
+
+def pipeline_argument(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the argument PIPELINE, checked and completed from the catalog."""
+    return click.argument("pipeline", metavar="PIPELINE", type=click.Choice(catalog.names()))(function)
