@@ -1,0 +1,46 @@
+# Needs Python 3.12 and make; everything else is installed into .venv and .ratchet.
+PYTHON ?= $(shell command -v python3.12 || ls -d $(HOME)/.pyenv/versions/3.12.*/bin/python3.12 2>/dev/null | tail -n 1)
+VENV := .venv/bin
+INSTALLED := .venv/installed
+BARS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test check bench images clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(INSTALLED) ## Install the command and its tools into .venv
+
+$(INSTALLED): pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.12 is missing: install it, or name it with make PYTHON=/path/to/python3.12"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(VENV)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	$(VENV)/python -m pip install --quiet --disable-pip-version-check --group dev --editable .
+	@touch $@
+
+run: $(INSTALLED) ## Train, judge, promote and score on this machine: the deployed application, no Docker, no account
+	$(VENV)/ratchet up
+	$(VENV)/ratchet seed returns --yes
+	$(VENV)/ratchet run returns
+	$(VENV)/ratchet score returns
+	$(VENV)/ratchet card returns
+
+test: $(INSTALLED) check ## Run the whole suite
+	$(VENV)/pytest
+
+check: $(INSTALLED) ## Lint, types, import rules, the template, the state machines, package budgets
+	$(VENV)/ruff check .
+	$(VENV)/ruff format --check .
+	$(VENV)/mypy layers functions local cli
+	$(VENV)/pytest -q tests/contract
+
+bench: $(INSTALLED) ## Measure us beside the alternatives; tables and bench/results
+	$(VENV)/python -m bench
+
+images: $(INSTALLED) ## Write the training images per region into the template
+	$(VENV)/python -m tools.images
+
+clean: ## Stop the laptop target and remove what was installed and built
+	-$(VENV)/ratchet destroy --yes
+	rm -rf .venv .ratchet .aws-sam

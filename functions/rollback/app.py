@@ -1,0 +1,25 @@
+"""Roll back: proves an earlier champion anew and puts it into service. Called by a person, not by a machine."""
+
+from functools import partial
+from typing import Any
+
+from aws_lambda_powertools import Logger
+from ratchet import wiring
+from ratchet.catalog import load
+from ratchet.evaluation.reproof import prove
+from ratchet.instants import Clock, utc_now
+from ratchet.promote import rollback
+
+logger = Logger()
+
+
+@logger.inject_lambda_context
+def handler(event: dict[str, Any], context: object, ports: Any = wiring, clock: Clock = utc_now) -> dict[str, Any]:
+    """Event and result: docs/contracts.md."""
+    pipeline, store = load(event["pipeline"]), ports.store()
+    logger.append_keys(pipeline=pipeline.name)
+    wish = {"to": event.get("to"), "who": str(event.get("who", "unknown")), "why": str(event.get("why", ""))}
+    before, after = rollback(store, pipeline.keys, clock, partial(prove, store, pipeline.name), **wish)
+    logger.warning("Rolled back", from_run=before.run_ts, to_run=after.run_ts, **wish)
+    moved = {"from_run_ts": before.run_ts, "to_run_ts": after.run_ts, "seq": after.seq}
+    return {"status": "rolled_back", **moved}

@@ -1,0 +1,22 @@
+"""Proving an earlier champion anew before it goes back into service: same bytes, loads, answers as its framework did."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from ratchet.errors import BadBundle
+from ratchet.evaluation.candidates import fetch
+from ratchet.gate import checks
+from ratchet.pointer import Pointer
+from ratchet.store import ObjectStore
+
+
+def prove(store: ObjectStore, pipeline: str, champion: Pointer) -> None:
+    """Loads the bundle that a history entry names and runs its reference rows. Raises BadBundle when it is not as it was."""
+    with TemporaryDirectory() as folder:
+        candidate = fetch(store, champion.model_uri, Path(folder) / "candidate", pipeline)
+        if candidate.sha256 != champion.sha256:
+            raise BadBundle(f"{champion.model_uri} is not the bundle that was promoted (its digest differs).")
+        features, expected = candidate.bundle.reference()
+        parity = checks.parity(checks.parity_of(candidate.model.predict(features), expected))
+    if not parity.passed:
+        raise BadBundle(f"{champion.model_uri}: {parity.text}")
