@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from ratchet.errors import ForeignDocument
+from ratchet.errors import BadInput, ForeignDocument
 from ratchet.store import Ambiguous, Listed, PreconditionFailed, Stored
 
 
@@ -69,6 +69,13 @@ class MemoryStore:
             return None
         path.write_bytes(found.body)
         return found.etag
+
+    def stream(self, key: str, start: int = 0) -> Iterator[bytes]:
+        found = self.objects.get(key)
+        if found is None:
+            raise BadInput(f"{self.uri(key)} does not exist.")
+        for at in range(start, len(found.body), 7):
+            yield found.body[at : at + 7]
 
     def upload(self, path: Path, key: str, *, tags: Mapping[str, str] | None = None) -> str:
         return self.put(key, path.read_bytes(), tags=tags)

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields
 
 from ratchet.errors import ChampionMoved, ForeignDocument, LeaseLost
 from ratchet.keys import Keys
-from ratchet.store import Document, ObjectStore, create, decode, encode, replace
+from ratchet.store import Document, ObjectStore, Reader, create, decode, encode, replace
 
 KEPT_CHAMPIONS = 5
 """How many champions, the present one included, keep their objects for a rollback."""
@@ -57,7 +57,7 @@ class Move:
     why: str
 
 
-def read(store: ObjectStore, keys: Keys) -> tuple[Pointer, str] | None:
+def read(store: Reader, keys: Keys) -> tuple[Pointer, str] | None:
     """The pointer and its tag, or None before the first promotion. Raises ForeignDocument."""
     stored = store.get(keys.pointer())
     if stored is None:

@@ -39,11 +39,21 @@ class Ambiguous(Unavailable):
     """A write was sent and its answer never came (time-out, 5xx, dropped connection, 409): did it happen?"""
 
 
-class ObjectStore(Protocol):
-    """S3, as far as Ratchet needs it. Every method raises Unavailable when the store cannot be reached or throttles."""
+class Reader(Protocol):
+    """The part of `ObjectStore` that following the champion takes."""
 
     def get(self, key: str) -> Stored | None:
         """The object, or None where there is none."""
+
+    def download(self, key: str, path: Path) -> str | None:
+        """Streams an object to a file and returns its tag, or None where there is none."""
+
+    def key_of(self, uri: str) -> str:
+        """The key of a URI in this bucket. Raises ForeignDocument for another bucket."""
+
+
+class ObjectStore(Reader, Protocol):
+    """S3, as far as Ratchet needs it. Every method raises Unavailable when the store cannot be reached or throttles."""
 
     def head(self, key: str) -> Listed | None:
         """Size and tag without the body, or None where there is none."""
@@ -69,17 +79,14 @@ class ObjectStore(Protocol):
     def delete(self, key: str) -> None:
         """Removes an object; nothing happens where there is none."""
 
-    def download(self, key: str, path: Path) -> str | None:
-        """Streams an object to a file and returns its tag, or None where there is none."""
+    def stream(self, key: str, start: int = 0) -> Iterator[bytes]:
+        """The object's bytes from `start` on, in pieces; none beyond its end. Raises BadInput where there is none."""
 
     def upload(self, path: Path, key: str, *, tags: Mapping[str, str] | None = None) -> str:
         """Streams a file to an object, whole or not at all, and returns its tag."""
 
     def uri(self, key: str) -> str:
         """`s3://bucket/key`."""
-
-    def key_of(self, uri: str) -> str:
-        """The key of a URI in this bucket. Raises ForeignDocument for another bucket."""
 
 
 def encode(document: Document) -> bytes:

@@ -1,7 +1,7 @@
 """The object store port on S3: conditional writes, whole listings, SDK errors turned into the domain's."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -10,7 +10,7 @@ import boto3
 from botocore.client import Config
 from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError
 
-from ratchet.errors import BadConfiguration, ForeignDocument, Unavailable
+from ratchet.errors import BadConfiguration, BadInput, ForeignDocument, Unavailable
 from ratchet.store import Ambiguous, Listed, PreconditionFailed, Stored
 
 ABSENT = {"NoSuchKey", "404", "NotFound"}
@@ -103,6 +103,20 @@ class S3Store:
                     file.write(chunk)
             etag: str = answer["ETag"]
             return etag
+
+    def stream(self, key: str, start: int = 0) -> Iterator[bytes]:
+        """See the port."""
+        with self._errors(key):
+            try:
+                answer = self._client.get_object(Bucket=self.bucket, Key=key, Range=f"bytes={start}-")
+            except ClientError as error:
+                if _absent(error):
+                    raise BadInput(f"{self.uri(key)} does not exist.") from error
+                if str(error.response.get("Error", {}).get("Code")) == "InvalidRange":
+                    return
+                raise
+            with closing(answer["Body"]) as body:
+                yield from body.iter_chunks(1 << 16)
 
     def upload(self, path: Path, key: str, *, tags: Mapping[str, str] | None = None) -> str:
         """See the port. Larger files go up in parts; S3 shows the object only when all are there."""

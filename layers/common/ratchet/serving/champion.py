@@ -1,0 +1,113 @@
+"""The model in service, as a scorer holds it: follows the pointer, switches between invocations only and as a whole.
+
+A new champion that does not load never replaces one that works: the old one serves on and says so. Loading is all
+there is here; what a model is asked, and where its answers go, is `score`'s business.
+"""
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from ratchet import pointer
+from ratchet.catalog import Pipeline
+from ratchet.errors import BadBundle, ContractError, NoChampion, RatchetError
+from ratchet.keys import Keys
+from ratchet.pointer import Pointer
+from ratchet.serving import session
+from ratchet.serving.bundle import read_bundle
+from ratchet.serving.session import Model
+from ratchet.store import Reader
+
+BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Champion:
+    """A loaded model with the version of the pointer that named it; `fault` says why a newer one does not serve."""
+
+    model: Model
+    pointer: Pointer
+    etag: str
+    fault: str | None = None
+
+
+class Follower:
+    """One pipeline's champion in this process. Ask `current` once per invocation and use that answer throughout."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        """Loads nothing yet."""
+        self._pipeline = pipeline
+        self._loaded: Champion | None = None
+        self._broken: tuple[str, ContractError] | None = None
+
+    def current(self, store: Reader) -> Champion:
+        """The champion, loaded anew when the pointer's tag changed.
+
+        Without one that works: raises NoChampion before the first promotion, ForeignDocument for a pointer that is not
+        Ratchet's, BadBundle for a bundle that is missing, altered or does not load, Unavailable.
+        """
+        try:
+            self._loaded = self._follow(store)
+        except RatchetError as error:
+            if self._loaded is None:
+                raise
+            return replace(self._loaded, fault=f"{type(error).__name__}: {error}")
+        return self._loaded
+
+    def _follow(self, store: Reader) -> Champion:
+        keys = self._pipeline.keys
+        found = _read(store, keys)
+        if self._loaded and self._loaded.etag == found[1]:
+            return self._loaded
+        if self._broken and self._broken[0] == found[1]:
+            # What a version's bytes lack they lack for ever; fetching them each time would only cost.
+            raise self._broken[1]
+        try:
+            return Champion(_load(store, self._pipeline, found[0]), *found)
+        except ContractError as error:
+            self._broken = (found[1], error)
+            raise
+
+
+def _read(store: Reader, keys: Keys) -> tuple[Pointer, str]:
+    found = pointer.read(store, keys)
+    if found is None:
+        raise NoChampion(f"{keys.pointer()} does not exist: no model was promoted yet; run the pipeline first.")
+    return found
+
+
+def _load(store: Reader, pipeline: Pipeline, named: Pointer) -> Model:
+    """The pointer's bundle: fetched, its digest compared, unpacked into a folder of its own, tried once."""
+    with TemporaryDirectory(prefix=f"{pipeline.name}-{named.run_ts}-") as folder:
+        archive = Path(folder, "model.tar.gz")
+        if store.download(store.key_of(named.model_uri), archive) is None:
+            raise BadBundle(f"{named.model_uri}, which the pointer names, does not exist; roll back.")
+        if _digest(archive) != named.sha256:
+            raise BadBundle(f"{named.model_uri} is not what was promoted: its SHA-256 differs; roll back.")
+        # The session keeps all it needs in memory, so the folder goes at once.
+        model = session.load(read_bundle(archive, Path(folder, "bundle"), pipeline.name))
+    _check(model, pipeline, named)
+    return model
+
+
+def _check(model: Model, pipeline: Pipeline, named: Pointer) -> None:
+    """Whether the model is the pointer's and answers as the pipeline declares; its first run is also its slowest."""
+    if model.run_ts != named.run_ts:
+        raise BadBundle(f"{named.model_uri} holds the model of run {model.run_ts}, not {named.run_ts}; roll back.")
+    if set(model.targets) != set(pipeline.data.targets):
+        raise BadBundle(f"{named.model_uri} predicts {', '.join(model.targets)}, not what pipeline.yaml declares.")
+    answer: Any = model.predict(np.zeros((1, model.width), np.float32))
+    if not np.isfinite(answer).all():
+        raise BadBundle(f"{named.model_uri} answers zeros with {answer[0].tolist()}; roll back.")
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,76 @@
+"""Rows to answers: checked by the pipeline's own features module, predicted together, shaped as the contract says.
+
+Where rows come from and answers go is the business of `slots` and `batch`.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+
+from ratchet.catalog import Pipeline
+from ratchet.errors import BadInput
+from ratchet.instants import iso, parse_instant
+from ratchet.serving.champion import Champion
+from ratchet.serving.request import Rows
+from ratchet.serving.session import Floats
+
+Answer = dict[str, Any]
+"""`{base_ts, target_ts, model_run_ts, pred: {target: value}}`."""
+
+
+def score_rows(pipeline: Pipeline, champion: Champion, request: Rows) -> Answer | list[Answer]:
+    """The answers to a request's rows, in their order; one answer to a single row. Raises BadInput."""
+    labels = ["the row"] if request.single else [f"row {number}" for number in range(1, len(request.rows) + 1)]
+    found = answers(pipeline, champion, request.rows, labels)
+    return found[0] if request.single else found
+
+
+def answers(
+    pipeline: Pipeline, champion: Champion, rows: Sequence[Mapping[str, Any]], labels: Sequence[str]
+) -> list[Answer]:
+    """One answer per row, in their order. Raises BadInput with the first bad row's label and field."""
+    features = pipeline.module("features")
+    matrix = np.empty((len(rows), champion.model.width), np.float32)
+    instants: list[datetime] = []
+    for index, (row, label) in enumerate(zip(rows, labels, strict=True)):
+        instants.append(_instant(row, label))
+        fields = {field: _present(row, field, label) for field in features.FIELDS}
+        matrix[index] = features.inputs(**fields, row=label)
+    return shape(pipeline, champion, instants, champion.model.predict(matrix), labels)
+
+
+def shape(
+    pipeline: Pipeline, champion: Champion, instants: Sequence[datetime], values: Floats, labels: Sequence[str]
+) -> list[Answer]:
+    """Answers of predictions, float32 [N, targets]. Raises BadInput for a row that the model has no number for."""
+    wrong = np.flatnonzero(~np.isfinite(values).all(axis=1))
+    if len(wrong):
+        raise BadInput(f"{labels[wrong[0]]}: the model has no finite answer; its values are far from those trained on.")
+    horizon = timedelta(minutes=pipeline.data.label_horizon_minutes)
+    return [
+        {
+            "base_ts": iso(instant),
+            "target_ts": iso(instant + horizon),
+            "model_run_ts": champion.pointer.run_ts,
+            "pred": dict(zip(champion.model.targets, row, strict=True)),
+        }
+        for instant, row in zip(instants, values.tolist(), strict=True)
+    ]
+
+
+def _instant(row: Mapping[str, Any], label: str) -> datetime:
+    text = _present(row, "base_ts", label)
+    if not isinstance(text, str):
+        raise BadInput(f"{label}: 'base_ts' is {text!r}; write it as 2026-11-21T04:00:00Z.")
+    try:
+        return parse_instant(text)
+    except BadInput as error:
+        raise BadInput(f"{label}: 'base_ts': {error}") from error
+
+
+def _present(row: Mapping[str, Any], field: str, label: str) -> Any:
+    if row.get(field) is None:
+        raise BadInput(f"{label}: '{field}' is missing.")
+    return row[field]
