@@ -1,4 +1,4 @@
-"""Proving an earlier champion anew before it goes back into service: same bytes, loads, answers as its framework did."""
+"""Proving an earlier champion anew before it returns to service: same bytes, loads, answers as its framework."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,7 +11,7 @@ from ratchet.store import ObjectStore
 
 
 def prove(store: ObjectStore, pipeline: str, champion: Pointer) -> None:
-    """Loads the bundle that a history entry names and runs its reference rows. Raises BadBundle when it is not as it was."""
+    """Loads the bundle of a history entry and runs its reference rows. Raises BadBundle when it is not as it was."""
     with TemporaryDirectory() as folder:
         candidate = fetch(store, champion.model_uri, Path(folder) / "candidate", pipeline)
         if candidate.sha256 != champion.sha256:
