@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from ministack import app
-from ministack.core import iam_actions, router
-from ministack.core.responses import get_account_id, get_region
+from ministack.core import router
+from ministack.core.responses import get_region
 
-from local.emulator import roles
+from local.emulator import roles, sagemaker_auth
+from local.emulator.sagemaker_auth import ACCESS_DENIED, job_arn, missing_permission
 from local.emulator.sagemaker_jobs import ENDS, Executor, TrainingJob
 from local.emulator.sagemaker_shapes import model, problems
 from local.training import SubprocessExecutor
@@ -58,25 +59,28 @@ class Service:
             "ListTags": self._list_tags,
         }
 
-    def call(self, name: str, request: dict[str, Any]) -> dict[str, Any]:
-        """The answer to one call. Raises Refused."""
+    def call(self, name: str, request: dict[str, Any], headers: dict[str, str]) -> dict[str, Any]:
+        """The answer to one call; `headers` tell who calls. Raises Refused."""
         if name not in self._calls:
             raise Refused("ValidationException", f"{name} is not implemented by the laptop target's SageMaker.")
         wrong = problems(request, model().operation_model(name).input_shape)
         if wrong:
             raise Refused("ValidationException", wrong)
+        denied = missing_permission(headers, request) if name == "CreateTrainingJob" else ""
+        if denied:
+            raise Refused(ACCESS_DENIED, denied)
         return self._calls[name](request)
 
     def job(self, name: str) -> TrainingJob:
         """The job of this name in the caller's account and region. Raises Refused as AWS does."""
-        job = self._jobs.get(_arn(name))
+        job = self._jobs.get(job_arn(name))
         if job is None:
             raise Refused("ValidationException", "Requested resource not found.")
         return job
 
     def _create(self, request: dict[str, Any]) -> dict[str, Any]:
         _check_spot(request)
-        arn = _arn(request["TrainingJobName"])
+        arn = job_arn(request["TrainingJobName"])
         with self._lock:
             if arn in self._jobs:
                 raise Refused("ResourceInUse", "Training job names must be unique within an AWS account and region.")
@@ -100,7 +104,7 @@ class Service:
         return {}
 
     def _list(self, request: dict[str, Any]) -> dict[str, Any]:
-        found = [job.summary() for arn, job in self._jobs.items() if arn.startswith(_arn(""))]
+        found = [job.summary() for arn, job in self._jobs.items() if arn.startswith(job_arn(""))]
         found = [each for each in found if _wanted(each, request)]
         by = {"Name": "TrainingJobName", "Status": "TrainingJobStatus"}.get(request.get("SortBy", ""), "CreationTime")
         found.sort(key=lambda each: each[by], reverse=request.get("SortOrder", "Descending") == "Descending")
@@ -126,17 +130,10 @@ class Service:
         """ministack's interface to a service."""
         try:
             name = headers.get("x-amz-target", "").rsplit(".", 1)[-1]
-            return (
-                200,
-                dict(_HEADERS),
-                json.dumps(self.call(name, json.loads(body or b"{}")), default=_seconds).encode(),
-            )
+            answer = self.call(name, json.loads(body or b"{}"), headers)
+            return 200, dict(_HEADERS), json.dumps(answer, default=_seconds).encode()
         except Refused as refusal:
             return 400, dict(_HEADERS), json.dumps({"__type": refusal.code, "message": str(refusal)}).encode()
-
-
-def _arn(name: str) -> str:
-    return f"arn:aws:sagemaker:{get_region()}:{get_account_id()}:training-job/{name}"
 
 
 def _check_spot(request: dict[str, Any]) -> None:
@@ -173,5 +170,5 @@ def install(executor: Executor | None = None) -> Service:
     service = Service(chosen)
     app.SERVICE_HANDLERS["sagemaker"] = service.handle
     router.SERVICE_PATTERNS["sagemaker"] = {"target_prefixes": ["SageMaker."], "host_patterns": [r"sagemaker\."]}
-    iam_actions.SERVICE_TO_IAM_NAMESPACE["sagemaker"] = "sagemaker"
+    sagemaker_auth.install()
     return service
