@@ -124,8 +124,13 @@ def load(name: str) -> Pipeline:
     import yaml
 
     text = resources.files("pipelines").joinpath(name, "pipeline.yaml").read_text(encoding="utf-8")
+    return parse(yaml.safe_load(text), f"pipelines/{name}/pipeline.yaml")
+
+
+def parse(document: object, where: str) -> Pipeline:
+    """A pipeline from its document. Raises BadConfiguration with every fault at once."""
     faults: list[str] = []
-    pipeline: Pipeline = _parse(Pipeline, yaml.safe_load(text), f"pipelines/{name}/pipeline.yaml", faults)
+    pipeline: Pipeline = _parse(Pipeline, document, where, faults)
     if faults:
         raise BadConfiguration(" ".join(faults))
     return pipeline
