@@ -72,6 +72,11 @@ class SubprocessExecutor:
 
     def run(self, job: TrainingJob) -> None:
         """Run the job to its end, interruptions included, and report every status."""
+        if not self._python.is_file():
+            job.finish(
+                "Failed", "Failed", f"InternalServerError: no training Python at {self._python}: run `ratchet up`"
+            )
+            return
         running = self._running[job.name] = _Running(job)
         try:
             while self._attempt(running) is Ending.INTERRUPTED:

@@ -6,10 +6,11 @@ All reads and writes use the client given, which acts as the job's role. Boundar
 from __future__ import annotations
 
 import json
+import shutil
 import tarfile
 import tempfile
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import IO, Any
 
 from botocore.exceptions import ClientError
 
@@ -80,7 +81,7 @@ class JobFolder:
         """Unpack the source archive into `code/`; a member that leaves the folder is refused."""
         with tempfile.TemporaryFile() as file:
             bucket, key = split_uri(uri)
-            self._call("Code download failed", self._s3.download_fileobj, bucket, key, file)
+            self._fetch("Code download failed", bucket, key, file)
             file.seek(0)
             try:
                 with tarfile.open(fileobj=file, mode="r:gz") as archive:
@@ -152,8 +153,13 @@ class JobFolder:
             if not target.is_relative_to(folder.resolve()):
                 raise DataUnavailable(f"ClientError: the key {key!r} leads out of the channel")
             target.parent.mkdir(parents=True, exist_ok=True)
-            self._call("Data download failed", self._s3.download_file, bucket, key, str(target))
+            with target.open("wb") as file:
+                self._fetch("Data download failed", bucket, key, file)
         return len(keys)
+
+    def _fetch(self, what: str, bucket: str, key: str, file: IO[bytes]) -> None:
+        # Not download_file: that asks HEAD first, whose refusals have no text.
+        shutil.copyfileobj(self._call(what, self._s3.get_object, Bucket=bucket, Key=key)["Body"], file)
 
     def _call(self, what: str, call: Any, *arguments: Any, **named: Any) -> Any:
         try:
@@ -161,7 +167,9 @@ class JobFolder:
         except ClientError as error:
             code, status = error.response["Error"]["Code"], error.response["ResponseMetadata"]["HTTPStatusCode"]
             message = error.response["Error"].get("Message", "")
-            raise DataUnavailable(f"ClientError: {what}:{code} ({status}): {message} {arguments[:2] or ''}") from error
+            raise DataUnavailable(
+                f"ClientError: {what}:{code} ({status}): {message} {named.get('Key', '')}".rstrip()
+            ) from error
 
 
 def relative_name(key: str, prefix: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from pathlib import Path
 from typing import Any
@@ -49,11 +50,13 @@ class LogShipper:
         self._logs.put_log_events(logGroupName=GROUP, logStreamName=self._stream, logEvents=events)
 
     def _create(self) -> None:
-        for call, names in (
-            (self._logs.create_log_group, {"logGroupName": GROUP}),
-            (self._logs.create_log_stream, {"logGroupName": GROUP, "logStreamName": self._stream}),
-        ):
-            try:
-                call(**names)
-            except self._logs.exceptions.ResourceAlreadyExistsException:
-                continue
+        """Make the stream, and the group where it is missing: a role need not be allowed to make groups."""
+        try:
+            self._create_stream()
+        except self._logs.exceptions.ResourceNotFoundException:
+            self._logs.create_log_group(logGroupName=GROUP)
+            self._create_stream()
+
+    def _create_stream(self) -> None:
+        with contextlib.suppress(self._logs.exceptions.ResourceAlreadyExistsException):
+            self._logs.create_log_stream(logGroupName=GROUP, logStreamName=self._stream)

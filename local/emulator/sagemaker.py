@@ -161,7 +161,7 @@ def _seconds(value: Any) -> float:
 def install(executor: Executor | None = None) -> Service:
     """Register the service. The default executor reads RATCHET_TRAINING_PYTHON and RATCHET_TRAINING_HOME."""
     chosen = executor or SubprocessExecutor(
-        python=Path(os.environ["RATCHET_TRAINING_PYTHON"]),
+        python=Path(os.environ.get("RATCHET_TRAINING_PYTHON", "RATCHET_TRAINING_PYTHON is not set")),
         home=Path(os.environ["RATCHET_TRAINING_HOME"]),
         endpoint=roles.endpoint(),
         credentials=roles.credentials,
