@@ -52,8 +52,8 @@ class StepFunctions:
         return stopped
 
     def _submitted(self, execution: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        pages = self._states.get_paginator("get_execution_history").paginate(executionArn=execution)
         try:
+            pages = self._states.get_paginator("get_execution_history").paginate(executionArn=execution)
             for event in (event for page in pages for event in page["events"]):
                 details = event.get("taskSubmittedEventDetails")
                 if details:
