@@ -7,6 +7,14 @@ from importlib import import_module
 EXTENSIONS = (
     "yaml_definitions",
     "lambda_runtime",
+    "stepfunctions_scope",
+    "stepfunctions_limits",
+    "stepfunctions_states",
+    "stepfunctions_execution",
+    "stepfunctions_nested",
+    "stepfunctions_sdk",
+    "sagemaker",
+    "sagemaker_sync",
 )
 
 
