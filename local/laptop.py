@@ -33,12 +33,24 @@ class Laptop:
 
     paths: Paths
     endpoint_url: str
-    supabase_url: str
-    supabase_key: str
-    anon_key: str
-    db_url: str
+    database: Supabase
     stack: str = STACK
     secret: str = SECRET
+
+    @property
+    def supabase_url(self) -> str:
+        """The REST address of the local Supabase."""
+        return self.database.url
+
+    @property
+    def supabase_key(self) -> str:
+        """The service role's key."""
+        return self.database.service_key
+
+    @property
+    def db_url(self) -> str:
+        """The libpq URL of the tables' owner."""
+        return self.database.db_url
 
     def environment(self) -> dict[str, str]:
         """The variables that point `aws` and boto3 at this target."""
@@ -178,6 +190,4 @@ def _undone_on_failure(supervisor: Supervisor) -> Iterator[None]:
 
 
 def _laptop(paths: Paths, port: int, database: Supabase) -> Laptop:
-    return Laptop(
-        paths, f"http://127.0.0.1:{port}", database.url, database.service_key, database.anon_key, database.db_url
-    )
+    return Laptop(paths, f"http://127.0.0.1:{port}", database)
