@@ -1,0 +1,199 @@
+"""The step Prepare: landed rows become a run's train and holdout data with a manifest; `train/latest.json` moves last.
+
+A finished manifest is adopted, so the step may run again at any time. Whether the data is synthetic is what the
+watermarks say of their source: one synthetic table makes all of it synthetic, and an unknown one leaves it unknown
+(null), which counts as real: a source on AWS that nobody marked is the normal case.
+"""
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ratchet import lease
+from ratchet.catalog import Pipeline
+from ratchet.errors import BadInput, ForeignDocument, TooManyBadRows, Unavailable
+from ratchet.extraction import watermark
+from ratchet.extraction.watermark import Watermark
+from ratchet.instants import Clock, iso
+from ratchet.retention import EXPIRES
+from ratchet.store import Document, ObjectStore, create, decode, encode, replace
+from ratchet.tables import contract, dataset, landing_file
+from ratchet.tables.dataset import Dataset
+from ratchet.tables.split import PARTS, validate
+
+DAY_FILE = re.compile(r"dt=\d{4}-\d\d-\d\d\.parquet")
+DOWNLOADS_AT_ONCE = 8
+ATTEMPTS = 5
+LATEST = ("run_ts", "train_uri", "holdout_uri", "manifest_uri", "row_count", "synthetic")
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a run asks for. `limit` above 0 takes the newest rows alone, `skip_data_prep` reuses the newest data."""
+
+    run_ts: str
+    execution: str
+    token: int
+    limit: int = 0
+    skip_data_prep: bool = False
+
+
+def prepare(store: ObjectStore, pipeline: Pipeline, order: Order, clock: Clock, folder: Path) -> dict[str, Any]:
+    """Prepares a run's data, working in the empty `folder`; the step's result as in docs/contracts.md.
+
+    Raises TooManyBadRows, ForeignDocument, BadConfiguration, BadInput (nothing to reuse), LeaseLost, Unavailable.
+    """
+    if order.skip_data_prep:
+        return _reuse(store, pipeline)
+    stored = store.get(pipeline.keys.manifest(order.run_ts))
+    if stored is None:
+        outcome = _make(store, pipeline, order, clock, folder)
+        if isinstance(outcome, str):
+            return _answer("not_enough_data", outcome, {})
+        manifest = outcome
+    else:
+        manifest = decode(stored, pipeline.keys.manifest(order.run_ts))
+    latest = _latest(store, pipeline, manifest)
+    _publish(store, pipeline, order, latest)
+    return _answer("prepared", f"{latest['row_count']:,} rows to learn from.", latest)
+
+
+def _make(store: ObjectStore, pipeline: Pipeline, order: Order, clock: Clock, folder: Path) -> Document | str:
+    """Writes the run's data and returns its manifest, or why there is too little of it."""
+    validate(pipeline.data)
+    # Read before the rows: a change that lands meanwhile must look like one that this data has not seen.
+    marks = {table: watermark.read(store, pipeline.keys, table)[0] for table in pipeline.source.tables}
+    days = {table: _fetch(store, pipeline, table, folder / table) for table in pipeline.source.tables}
+    instants = dataset.window(pipeline, days, order.limit)
+    if len(instants) < pipeline.data.min_rows:
+        return _too_few(len(instants), "joined", pipeline)
+    made = dataset.build(pipeline, days, instants, folder)
+    first_day = iso(dataset.instant(int(instants[0])))[:10] if order.limit else ""
+    for table in pipeline.source.tables:
+        _count_rejected(store, pipeline, table, first_day, made.counts["rejected"])
+    has_quarantine = _quarantine(store, pipeline, order, made)
+    if made.kept < pipeline.data.min_rows or any(not made.counts[part] for part in PARTS):
+        return _too_few(made.kept, "sound", pipeline)
+    manifest = _manifest(pipeline, order, made, marks, iso(clock()))
+    manifest["quarantine_uri"] = store.uri(pipeline.keys.quarantine(order.run_ts)) if has_quarantine else None
+    store.upload(made.files["holdout"], pipeline.keys.holdout(order.run_ts), tags=EXPIRES)
+    store.upload(made.files["train"], pipeline.keys.train(order.run_ts), tags=EXPIRES)
+    store.put(pipeline.keys.manifest(order.run_ts), encode(manifest), tags=EXPIRES, content_type="application/json")
+    return manifest
+
+
+def _fetch(store: ObjectStore, pipeline: Pipeline, table: str, folder: Path) -> list[Path]:
+    """Downloads the table's day files, in the order of their days."""
+    folder.mkdir()
+    root = pipeline.keys.landing_root(table)
+    names = [listed.key.removeprefix(root) for listed in store.list(root)]
+    names = sorted(name for name in names if DAY_FILE.fullmatch(name))
+    with ThreadPoolExecutor(DOWNLOADS_AT_ONCE) as pool:
+        tags = list(pool.map(lambda name: store.download(root + name, folder / name), names))
+    return [folder / name for name, tag in zip(names, tags, strict=True) if tag is not None]
+
+
+def _count_rejected(store: ObjectStore, pipeline: Pipeline, table: str, first_day: str, counts: dict[str, int]) -> None:
+    """Adds the rows that extraction set aside, from `first_day` on and of no known day."""
+    root = pipeline.keys.rejected_root(table)
+    for key in (listed.key for listed in store.list(root)):
+        stored = store.get(key)
+        if stored is not None and key.removeprefix(f"{root}dt=") >= first_day:
+            for row in landing_file.read_rejected(stored.body, key):
+                reason = f"{table}: {row.reason}"
+                counts[reason] = counts.get(reason, 0) + 1
+
+
+def _quarantine(store: ObjectStore, pipeline: Pipeline, order: Order, made: Dataset) -> bool:
+    """Stores the rejected rows, if any. Raises TooManyBadRows, after they can be looked at."""
+    rejected = made.counts["rejected"]
+    key = pipeline.keys.quarantine(order.run_ts)
+    ours = sum(count for reason, count in rejected.items() if ": " not in reason)
+    if ours:
+        store.upload(made.files["rejected"], key, tags=EXPIRES)
+    bad = contract.share(rejected, made.kept + made.counts["embargoed"])
+    if bad > pipeline.data.max_bad_share:
+        listed = ", ".join(f"{reason} {count}" for reason, count in sorted(rejected.items(), key=lambda r: -r[1])[:5])
+        where = store.uri(key) if ours else store.uri(pipeline.keys.landing_root("<table>") + "rejected/")
+        raise TooManyBadRows(
+            f"{bad:.1%} of the rows break the contract, {pipeline.data.max_bad_share:.1%} may: {listed}. "
+            f"Look at {where}, correct the source or raise data.max_bad_share."
+        )
+    return bool(ours)
+
+
+def _manifest(
+    pipeline: Pipeline, order: Order, made: Dataset, marks: dict[str, Watermark], generated_at: str
+) -> Document:
+    known = [mark.synthetic for mark in marks.values()]
+    return {
+        "pipeline": pipeline.name,
+        "run_ts": order.run_ts,
+        "generated_at": generated_at,
+        "landing": {table: mark.changes for table, mark in marks.items()},
+        "counts": made.counts,
+        "intervals": made.intervals,
+        "targets": made.targets,
+        "digests": made.digests(),
+        "schema": made.schema,
+        "feature_dim": sum(pipeline.data.features.values()),
+        "synthetic": True if True in known else None if None in known else False,
+        "source": next((mark.source for mark in marks.values() if mark.source), None),
+        "limit": order.limit,
+    }
+
+
+def _latest(store: ObjectStore, pipeline: Pipeline, manifest: Document) -> Document:
+    run, keys = manifest["run_ts"], pipeline.keys
+    copied = {name: manifest[name] for name in ("run_ts", "feature_dim", "generated_at", "synthetic", "landing")}
+    uris = {"train_uri": keys.train(run), "holdout_uri": keys.holdout(run), "manifest_uri": keys.manifest(run)}
+    rows = manifest["counts"]["train"] + manifest["counts"]["validation"]
+    return {**copied, **{name: store.uri(key) for name, key in uris.items()}, "row_count": rows}
+
+
+def _publish(store: ObjectStore, pipeline: Pipeline, order: Order, latest: Document) -> None:
+    """Moves `train/latest.json` to this run unless it names this or a newer one already."""
+    key = pipeline.keys.train_latest()
+    for _ in range(ATTEMPTS):
+        found = store.get(key)
+        # The first 19 characters are the instant to the second, in every spelling of a run's name so far.
+        if found and _run_of(decode(found, key), key)[:19] >= order.run_ts[:19]:
+            return
+        lease.check(store, pipeline.keys, execution=order.execution, token=order.token)
+        body = encode(latest)
+        if (create(store, key, body) if found is None else replace(store, key, body, found.etag)) is not None:
+            return
+    raise Unavailable(f"Other runs moved {key} {ATTEMPTS} times in a row.")
+
+
+def _run_of(document: Document, key: str) -> str:
+    if not isinstance(document.get("run_ts"), str):
+        raise ForeignDocument(f"{key} names no run_ts; move it away, Ratchet keeps a document of its own there.")
+    return str(document["run_ts"])
+
+
+def _reuse(store: ObjectStore, pipeline: Pipeline) -> dict[str, Any]:
+    """The newest prepared data, whoever prepared it."""
+    key = pipeline.keys.train_latest()
+    stored = store.get(key)
+    if stored is None:
+        raise BadInput(f"There is no {key} to reuse; run once without skipDataPrep.")
+    latest = decode(stored, key)
+    if any(name not in latest for name in LATEST):
+        raise ForeignDocument(f"{key} was not written by Ratchet; run once without skipDataPrep.")
+    for uri in (latest["train_uri"], latest["holdout_uri"], latest["manifest_uri"]):
+        if store.head(store.key_of(uri)) is None:
+            raise BadInput(f"{uri} is gone (it expires); run once without skipDataPrep.")
+    return _answer("prepared", f"Reuses the data of run {latest['run_ts']}.", latest)
+
+
+def _answer(status: str, reason: str, latest: Document) -> dict[str, Any]:
+    fields = ("train_uri", "holdout_uri", "manifest_uri", "row_count", "synthetic")
+    facts = {name: latest.get(name) for name in fields}
+    return {"status": status, "reason": reason, "data_run_ts": latest.get("run_ts"), **facts}
+
+
+def _too_few(rows: int, kind: str, pipeline: Pipeline) -> str:
+    return f"There are {rows:,} {kind} rows; {pipeline.data.min_rows:,} are needed (data.min_rows in pipeline.yaml)."
