@@ -1,0 +1,120 @@
+"""Extraction: every table from its watermark on, an overlap re-read, in pages, until an empty page or the time ends.
+
+Rows land per UTC day before the watermark moves, so a killed invocation repeats at most what it had not recorded.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+
+from ratchet.errors import SourceUnreadable
+from ratchet.extraction import watermark
+from ratchet.extraction.buffer import Buffer
+from ratchet.extraction.progress import Progress, Work, begin
+from ratchet.extraction.reconcile import reconcile
+from ratchet.extraction.source import MICROSECOND, Page
+from ratchet.extraction.watermark import Reading, Watermark
+from ratchet.instants import iso
+
+BUFFERED_PAGES = 8
+"""Pages of one day that are held before they are landed; a day that is larger is merged piece by piece."""
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """What an invocation did; not `done` means that it ran out of time and wants to be called again."""
+
+    done: bool
+    rows_read: int
+    rows_changed: int
+    tables: dict[str, Watermark]
+
+
+def extract(work: Work, since: datetime | None) -> Extraction:
+    """Reads what is new in every table; from `since` on where that is earlier than what would be read anyway.
+
+    Raises SourceUnreadable when the canary is empty though it cannot be, LeaseLost, and what the ports raise.
+    """
+    check_canary(work)
+    marker = work.source.marker()
+    begun: list[Progress] = []
+    done = True
+    for name in work.pipeline.source.tables:
+        begun.append(begin(work, name, marker))
+        done = _read_new(begun[-1], since) and reconcile(begun[-1])
+        if not done:
+            break
+    return Extraction(
+        done,
+        sum(progress.rows_read for progress in begun),
+        sum(progress.rows_changed for progress in begun),
+        {progress.mark.table: progress.mark for progress in begun},
+    )
+
+
+def check_canary(work: Work) -> None:
+    """Checks that every table can be read, and tells an empty source from one that hides its rows.
+
+    An empty canary is believed only where nothing of it ever landed, no other table has rows, and no row policy
+    applies to the reader; otherwise SourceUnreadable.
+    """
+    declared = work.pipeline.source
+    filled = {name for name, table in declared.tables.items() if work.source.has_rows(name, table)}
+    canary = declared.canary
+    landed = watermark.read(work.store, work.pipeline.keys, canary)[0].rows
+    if canary in filled or not (filled or landed or work.source.filtered()):
+        return
+    clue = f"although {', '.join(sorted(filled))} has rows" if filled else "to this key"
+    clue = f"although {landed} rows of it were read before" if landed else clue
+    raise SourceUnreadable(
+        f"The table {canary} shows no rows {clue}: give the key's role a row level policy to select from it "
+        "(Supabase: Authentication > Policies), or put the service_role key into the secret."
+    )
+
+
+def _read_new(progress: Progress, since: datetime | None) -> bool:
+    """Reads the table to its end; false when the time ended first."""
+    work, buffer = progress.work, Buffer(progress.table)
+    reading = progress.mark.reading
+    resumed = reading if reading and reading.run_ts == work.run_ts else None
+    if resumed and resumed.ended:
+        return True
+    cursor = resumed.cursor if resumed else _start(progress, since)
+    while True:
+        page = _page(progress, cursor)
+        keyless = buffer.add(page)
+        if keyless:
+            progress.area.land_keyless(keyless)
+        if page.cursor is None:
+            progress.land(buffer.drain(), reading=Reading(work.run_ts, cursor, True))
+            return True
+        cursor = page.cursor
+        if work.out_of_time():
+            progress.land(buffer.drain(), reading=Reading(work.run_ts, cursor, False))
+            return False
+        _land_closed_days(progress, buffer, cursor)
+
+
+def _page(progress: Progress, cursor: str | None) -> Page:
+    work = progress.work
+    page = work.source.page(progress.mark.table, progress.table, after=cursor, limit=work.pipeline.source.page_rows)
+    progress.rows_read += page.read
+    return page
+
+
+def _land_closed_days(progress: Progress, buffer: Buffer, cursor: str) -> None:
+    """Lands the days that no later page can touch; all of them where the buffer is full."""
+    run_ts, open_day = progress.work.run_ts, buffer.last_day
+    if buffer.rows >= BUFFERED_PAGES * progress.work.pipeline.source.page_rows:
+        progress.land(buffer.drain(), reading=Reading(run_ts, cursor, False))
+    elif open_day and (closed := buffer.drain(before=open_day)):
+        end = datetime.combine(open_day, time(), UTC) - MICROSECOND
+        progress.land(closed, reading=Reading(run_ts, iso(end), False))
+
+
+def _start(progress: Progress, since: datetime | None) -> str | None:
+    """The key after which a new run reads: the watermark less the overlap, or `since` where that is earlier."""
+    if progress.mark.instant is None:
+        return iso(since - MICROSECOND) if since else None
+    overlap = timedelta(minutes=progress.work.pipeline.source.overlap_minutes)
+    start = progress.mark.instant - overlap
+    return iso(min(start, since) - MICROSECOND if since else start)

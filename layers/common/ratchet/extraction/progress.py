@@ -1,0 +1,74 @@
+"""One table within one invocation: rows land first, the watermark follows, and only the lease's holder moves it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any
+
+from ratchet import lease
+from ratchet.catalog import Pipeline, Table
+from ratchet.extraction import watermark
+from ratchet.extraction.columns import length
+from ratchet.extraction.landing import Area, Batch, survey
+from ratchet.extraction.source import Marker, Source, instant_of
+from ratchet.extraction.watermark import Watermark
+from ratchet.instants import Clock, iso
+from ratchet.store import ObjectStore
+
+
+@dataclass(frozen=True)
+class Work:
+    """What an invocation works with."""
+
+    store: ObjectStore
+    source: Source
+    pipeline: Pipeline
+    clock: Clock
+    run_ts: str
+    execution: str
+    token: int
+    out_of_time: Callable[[], bool]
+    """Whether the invocation should come to its end and be called again."""
+
+
+@dataclass
+class Progress:
+    """A table's landing area and watermark, and what this invocation has done to them."""
+
+    work: Work
+    table: Table
+    area: Area
+    mark: Watermark
+    etag: str | None
+    rows_read: int = 0
+    rows_changed: int = 0
+
+    def land(self, batches: dict[date, Batch], **moved: Any) -> None:
+        """Lands what was read of some days, then moves the watermark and the fields in `moved`."""
+        days, changes, top = dict(self.mark.days), self.mark.changes, self.mark.instant
+        for day, batch in batches.items():
+            landed, changed = self.area.land(day, batch)
+            before = days.get(day.isoformat())
+            changes += before is None or before.etag != landed.etag
+            days[day.isoformat()] = landed
+            self.rows_changed += changed
+            if length(batch.columns):
+                newest = instant_of(batch.columns[self.table.key].max())
+                top = max(top, newest) if top else newest
+        rows = sum(day.rows for day in days.values())
+        self.move(days=days, changes=changes, rows=rows, watermark=iso(top) if top else None, **moved)
+
+    def move(self, **moved: Any) -> None:
+        """Moves fields of the watermark. Raises LeaseLost when the lease or the watermark is no longer this run's."""
+        work = self.work
+        self.mark = replace(self.mark, updated_at=iso(work.clock()), token=work.token, **moved)
+        lease.check(work.store, work.pipeline.keys, execution=work.execution, token=work.token)
+        self.etag = watermark.move(work.store, work.pipeline.keys, self.mark, self.etag)
+
+
+def begin(work: Work, name: str, marker: Marker) -> Progress:
+    """A table as it stands now."""
+    keys, table = work.pipeline.keys, work.pipeline.source.tables[name]
+    mark, etag = watermark.read(work.store, keys, name)
+    area = survey(work.store, keys, name, table)
+    return Progress(work, table, area, replace(mark, synthetic=marker.synthetic, source=marker.source), etag)

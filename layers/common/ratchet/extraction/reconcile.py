@@ -1,0 +1,110 @@
+"""Reconciliation: counts per UTC day against the source; a day that differs is read whole, its deletions included.
+
+It finds what an overlap cannot: rows that arrived very late or were deleted, and landing objects that were damaged.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, time, timedelta
+
+from ratchet.extraction.buffer import Buffer
+from ratchet.extraction.landing import Batch
+from ratchet.extraction.progress import Progress
+from ratchet.extraction.source import MICROSECOND
+from ratchet.instants import iso, parse_instant
+
+WINDOW = timedelta(days=31)
+DAY = timedelta(days=1)
+
+
+def reconcile(progress: Progress) -> bool:
+    """Compares a table with its source where that is due; false when the time ended first."""
+    if not _due(progress):
+        return True
+    first, last = _span(progress)
+    for start, end in _windows(first, last):
+        for day in _differing(progress, start, end):
+            progress.land({day: _whole_day(progress, day)}, reconciling=(day + DAY).isoformat())
+            if progress.work.out_of_time():
+                return False
+        progress.move(reconciling=end.date().isoformat())
+        if progress.work.out_of_time() and end <= last:
+            return False
+    progress.move(reconciling=None, reconciled_at=iso(progress.work.clock()))
+    return True
+
+
+def _due(progress: Progress) -> bool:
+    mark = progress.mark
+    if mark.instant is None:
+        return False
+    if mark.reconciled_at is None or mark.reconciling is not None:
+        return True
+    hours = timedelta(hours=progress.work.pipeline.source.reconcile_hours)
+    return progress.work.clock() - parse_instant(mark.reconciled_at) >= hours
+
+
+def _span(progress: Progress) -> tuple[datetime, datetime]:
+    """From the earliest row of either side, or where an earlier invocation stopped, to the watermark."""
+    mark = progress.mark
+    last = mark.instant or progress.work.clock()
+    if mark.reconciling:
+        return _midnight(date.fromisoformat(mark.reconciling)), last
+    earliest = progress.work.source.page(mark.table, progress.table, after=None, limit=1)
+    days = [date.fromisoformat(day) for day in mark.days]
+    if earliest.cursor is not None:
+        days.append(parse_instant(earliest.cursor).date())
+    return _midnight(min(days)), last
+
+
+def _windows(first: datetime, last: datetime) -> Iterator[tuple[datetime, datetime]]:
+    while first <= last:
+        yield first, first + WINDOW
+        first += WINDOW
+
+
+def _differing(progress: Progress, start: datetime, end: datetime) -> list[date]:
+    """The days of a window on which the source and the landing area do not agree."""
+    mark = progress.mark
+    end = min(end, (mark.instant or end) + MICROSECOND)
+    counts = progress.work.source.counts(mark.table, progress.table, start=start, end=end)
+    landed = {day: progress.mark.days.get(day.isoformat()) for day in _days(start, end)}
+    return [
+        day
+        for day, state in landed.items()
+        if (state.rows + state.rejected if state else 0) != counts.get(day, 0) or (state and _damaged(progress, day))
+    ]
+
+
+def _damaged(progress: Progress, day: date) -> bool:
+    """Whether the landing object is not the one that the watermark names."""
+    key = progress.area.keys.landing(progress.mark.table, day)
+    return progress.area.tags.get(key) != progress.mark.days[day.isoformat()].etag
+
+
+def _whole_day(progress: Progress, day: date) -> Batch:
+    start = _midnight(day)
+    buffer, cursor = Buffer(progress.table), iso(start - MICROSECOND)
+    while True:
+        page = progress.work.source.page(
+            progress.mark.table,
+            progress.table,
+            after=cursor,
+            before=iso(start + DAY),
+            limit=progress.work.pipeline.source.page_rows,
+        )
+        buffer.add(page)
+        progress.rows_read += page.read
+        if page.cursor is None:
+            return buffer.whole(day)
+        cursor = page.cursor
+
+
+def _days(start: datetime, end: datetime) -> Iterator[date]:
+    day = start.date()
+    while _midnight(day) < end:
+        yield day
+        day += DAY
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC)

@@ -1,0 +1,44 @@
+"""Sufficient? Whether what has landed is worth preparing: enough rows, and for a scheduled run something new."""
+
+from dataclasses import dataclass
+
+from ratchet.catalog import Pipeline
+from ratchet.extraction import watermark
+from ratchet.store import Document, ObjectStore, decode
+
+
+@dataclass(frozen=True)
+class Sufficiency:
+    """`sufficient`, `not_enough_data` or `no_new_rows`, and why."""
+
+    status: str
+    reason: str
+
+
+def check_sufficiency(store: ObjectStore, pipeline: Pipeline, *, scheduled: bool) -> Sufficiency:
+    """Judges the landing area by its watermarks alone. A manual run goes on without new rows, never without enough.
+
+    Raises ForeignDocument when a watermark or `train/latest.json` is not ours.
+    """
+    marks = {name: watermark.read(store, pipeline.keys, name)[0] for name in pipeline.source.tables}
+    for name, mark in marks.items():
+        if mark.rows < pipeline.data.min_rows:
+            landed = f"{mark.rows} rows" if mark.rows else "no rows"
+            aside = f" and {mark.rejected} rejected ones" if mark.rejected else ""
+            needed = f"at least {pipeline.data.min_rows} are needed"
+            return Sufficiency("not_enough_data", f"The table {name} has {landed}{aside}; {needed}.")
+    if scheduled and (judged := _judged_run(store, pipeline, {name: mark.changes for name, mark in marks.items()})):
+        return Sufficiency("no_new_rows", f"No row has changed since the run {judged}, which has been judged.")
+    rows = ", ".join(f"{mark.rows} of {name}" for name, mark in marks.items())
+    return Sufficiency("sufficient", f"Rows landed: {rows}.")
+
+
+def _judged_run(store: ObjectStore, pipeline: Pipeline, changes: dict[str, int]) -> str | None:
+    """The run that prepared exactly this landing area and has been evaluated, if there is one."""
+    key = pipeline.keys.train_latest()
+    stored = store.get(key)
+    latest: Document = decode(stored, key) if stored else {}
+    if not latest or latest.get("landing") != changes:
+        return None
+    run = str(latest.get("run_ts"))
+    return run if store.head(pipeline.keys.evaluation(run)) else None

@@ -1,0 +1,84 @@
+"""The watermark of a table: where extraction stands and what has landed. Moved last, by compare-and-swap."""
+
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+
+from ratchet.errors import ForeignDocument, LeaseLost
+from ratchet.instants import parse_instant
+from ratchet.keys import Keys
+from ratchet.store import Document, ObjectStore, create, decode, encode, replace
+
+
+@dataclass(frozen=True)
+class Day:
+    """What has landed of a UTC day: rows, rows set aside, and the landing object's tag."""
+
+    rows: int
+    rejected: int
+    etag: str
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How far a run has read: the next invocation of the same run goes on after `cursor`."""
+
+    run_ts: str
+    cursor: str | None
+    ended: bool
+
+
+@dataclass(frozen=True)
+class Watermark:
+    """`landing/<table>/watermark.json`; `changes` grows whenever landed rows change, `reconciling` is the next day."""
+
+    table: str
+    watermark: str | None = None
+    changes: int = 0
+    rows: int = 0
+    days: dict[str, Day] = field(default_factory=dict)
+    reconciled_at: str | None = None
+    reconciling: str | None = None
+    synthetic: bool | None = None
+    source: str | None = None
+    updated_at: str | None = None
+    token: int = 0
+    reading: Reading | None = None
+
+    @property
+    def instant(self) -> datetime | None:
+        """The greatest key that has landed."""
+        return parse_instant(self.watermark) if self.watermark else None
+
+    @property
+    def rejected(self) -> int:
+        """Rows set aside on all days."""
+        return sum(day.rejected for day in self.days.values())
+
+
+def read(store: ObjectStore, keys: Keys, table: str) -> tuple[Watermark, str | None]:
+    """The watermark of a table and its tag; a blank one without a tag before the first run. Raises ForeignDocument."""
+    key = keys.watermark(table)
+    stored = store.get(key)
+    if stored is None:
+        return Watermark(table), None
+    return _parse(decode(stored, key), key), stored.etag
+
+
+def move(store: ObjectStore, keys: Keys, watermark: Watermark, etag: str | None) -> str:
+    """Replaces the version `etag` (None: creates it), returns the new tag. Raises LeaseLost when another moved it."""
+    key, body = keys.watermark(watermark.table), encode(asdict(watermark))
+    written = create(store, key, body) if etag is None else replace(store, key, body, etag)
+    if written is None:
+        raise LeaseLost(f"Another run moved {key} meanwhile; this one must not write any more.")
+    return written
+
+
+def _parse(document: Document, key: str) -> Watermark:
+    try:
+        days = {name: Day(**day) for name, day in document.pop("days").items()}
+        reading = document.pop("reading")
+        return Watermark(**document, days=days, reading=Reading(**reading) if reading else None)
+    except (TypeError, KeyError, AttributeError) as error:
+        raise ForeignDocument(
+            f"{key} is no watermark of Ratchet's; move it away, the table will be read anew."
+        ) from error

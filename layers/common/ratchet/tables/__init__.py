@@ -1,0 +1,1 @@
+"""Tables as Parquet: reading, joining, writing. Third party: pyarrow."""

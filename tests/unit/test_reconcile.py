@@ -1,0 +1,89 @@
+"""Reconciliation: once in a while counts per day are compared, and days that differ are read whole."""
+
+from datetime import timedelta
+
+import pytest
+from ratchet.extraction import watermark
+
+from tests.fake_source import START, FakeSource, rows_every
+from tests.fakes import Clock, MemoryStore
+from tests.unit.test_extract import KEYS, landed, run_all
+
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def lake():
+    """A store with 200 days landed, its source, and a clock."""
+    clock = Clock(START + 220 * DAY)
+    store, source = MemoryStore(), FakeSource({"left": rows_every(720, 400), "right": rows_every(720, 3)})
+    run_all(store, source, clock)
+    return store, source, clock
+
+
+def mark_of(store):
+    return watermark.read(store, KEYS, "left")[0]
+
+
+def test_a_row_deleted_long_ago_leaves_the_landing_area(lake):
+    store, source, clock = lake
+    del source.tables["left"][START + 10 * DAY]
+    clock.forward(hours=25)
+    run_all(store, source, clock, run="r2")
+    assert landed(store) == source.tables["left"]
+    assert mark_of(store).rows == 399
+
+
+def test_rows_that_arrived_before_everything_landed_are_found(lake):
+    store, source, clock = lake
+    source.tables["left"] |= rows_every(60, 30, START - 40 * DAY)
+    clock.forward(hours=25)
+    before = mark_of(store).changes
+    run_all(store, source, clock, run="r2")
+    assert landed(store) == source.tables["left"]
+    assert mark_of(store).changes == before + 2
+
+
+def test_a_day_emptied_at_the_source_is_emptied_here(lake):
+    store, source, clock = lake
+    source.tables["left"] = {at: value for at, value in source.tables["left"].items() if at.date() != START.date()}
+    clock.forward(hours=25)
+    run_all(store, source, clock, run="r2")
+    assert landed(store) == source.tables["left"]
+
+
+def test_a_landing_file_that_somebody_removed_is_read_again(lake):
+    store, source, clock = lake
+    store.delete(KEYS.landing("left", (START + 7 * DAY).date()))
+    clock.forward(hours=25)
+    run_all(store, source, clock, run="r2")
+    assert landed(store) == source.tables["left"]
+
+
+def test_nothing_is_compared_before_it_is_due(lake):
+    store, source, clock = lake
+    del source.tables["left"][START + 10 * DAY]
+    clock.forward(hours=23)
+    run_all(store, source, clock, run="r2")
+    assert len(landed(store)) == 400
+
+
+def test_days_with_rejected_rows_are_not_read_again_and_again(lake):
+    store, source, clock = lake
+    source.tables["left"][START + 10 * DAY] = None
+    run_all(store, source, clock, run="r2", since=START)
+    clock.forward(hours=25)
+    result = run_all(store, source, clock, run="r3")
+    assert result.tables["left"].rejected == 1
+    assert result.rows_changed == 0
+    assert result.rows_read < 10
+
+
+def test_a_comparison_cut_short_goes_on_in_the_next_invocation(lake):
+    store, source, clock = lake
+    for day in (10, 50, 120, 199):
+        del source.tables["left"][START + day * DAY]
+    clock.forward(hours=25)
+    run_all(store, source, clock, run="r2", calls=4)
+    assert landed(store) == source.tables["left"]
+    assert mark_of(store).reconciling is None
