@@ -34,6 +34,29 @@ class Settings:
     """RATCHET_MACHINE_TIMEOUT_SECONDS: the pipeline machine's own time-out; a lease outlives it."""
 
 
+@dataclass(frozen=True)
+class Access:
+    """What Lambda gives a function to sign requests to S3 with."""
+
+    key: str
+    secret: str
+    token: str
+    region: str
+    endpoint: str
+
+
+def access(environment: Mapping[str, str] = os.environ) -> Access | None:
+    """Credentials and S3's address from Lambda's own variables, or None where the SDK must look further."""
+    names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION")
+    key, secret, region = (environment.get(name, "") for name in names)
+    endpoint = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL")
+    # Other partitions have other names.
+    if not (key and secret and region) or (not endpoint and region.startswith(("cn-", "us-iso"))):
+        return None
+    token = environment.get("AWS_SESSION_TOKEN", "")
+    return Access(key, secret, token, region, endpoint or f"https://s3.{region}.amazonaws.com")
+
+
 @cache
 def settings() -> Settings:
     """This process's settings. Raises BadConfiguration naming every missing or invalid variable at once."""

@@ -3,12 +3,13 @@
 from functools import cache
 from typing import TYPE_CHECKING
 
-from ratchet.settings import settings
-from ratchet.store import ObjectStore
+from ratchet.settings import access, settings
+from ratchet.store import ObjectStore, Reader
 
 if TYPE_CHECKING:
     from ratchet.executions import Executions
     from ratchet.extraction.source import Source
+    from ratchet.serving.slots import PredictionTable
     from ratchet.training import TrainingJobs
 
 
@@ -18,6 +19,27 @@ def store() -> ObjectStore:
     from ratchet.adapters.s3 import S3Store
 
     return S3Store(settings().bucket)
+
+
+@cache
+def reader() -> Reader:
+    """The landing bucket for those who only follow the champion: without the SDK where that is possible."""
+    found = access()
+    if found is None:
+        return store()
+    from ratchet.adapters.s3_reader import S3Reader
+
+    return S3Reader(settings().bucket, found, store)
+
+
+@cache
+def prediction_table() -> "PredictionTable":
+    """The Supabase project, as a place for predictions."""
+    from ratchet.adapters.prediction_table import SupabaseTable
+    from ratchet.adapters.secrets import read_secret
+
+    secret = read_secret(settings().secret)
+    return SupabaseTable(secret["url"], secret["key"])
 
 
 @cache

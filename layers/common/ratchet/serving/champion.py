@@ -40,7 +40,7 @@ class Follower:
 
     def __init__(self, pipeline: Pipeline) -> None:
         """Loads nothing yet."""
-        self._pipeline = pipeline
+        self.pipeline = pipeline
         self._loaded: Champion | None = None
         self._broken: tuple[str, ContractError] | None = None
 
@@ -59,7 +59,7 @@ class Follower:
         return self._loaded
 
     def _follow(self, store: Reader) -> Champion:
-        keys = self._pipeline.keys
+        keys = self.pipeline.keys
         found = _read(store, keys)
         if self._loaded and self._loaded.etag == found[1]:
             return self._loaded
@@ -67,7 +67,7 @@ class Follower:
             # What a version's bytes lack they lack for ever; fetching them each time would only cost.
             raise self._broken[1]
         try:
-            return Champion(_load(store, self._pipeline, found[0]), *found)
+            return Champion(_load(store, self.pipeline, found[0]), *found)
         except ContractError as error:
             self._broken = (found[1], error)
             raise

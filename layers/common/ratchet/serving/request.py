@@ -46,11 +46,9 @@ def parse(event: Any) -> Slots | Rows | File:
         return Rows(DEFAULT_PIPELINE, _rows(event), single=False)
     if not isinstance(event, Mapping):
         raise BadInput(f"The event is a {type(event).__name__}; {FORMS}.")
-    pipeline = event.get("pipeline", DEFAULT_PIPELINE)
-    if not isinstance(pipeline, str):
-        raise BadInput(f"'pipeline' is {pipeline!r}, not a name.")
+    pipeline = _pipeline(event)
     if "input_uri" in event or "output_uri" in event:
-        return _file(event, pipeline)
+        return parse_file(event)
     if "rows" in event:
         return Rows(pipeline, _rows(event["rows"]), single=False)
     if set(event) == {"pipeline"} or set(event) == {"pipeline", "scheduledTime"}:
@@ -58,6 +56,13 @@ def parse(event: Any) -> Slots | Rows | File:
     if not set(event) - {"pipeline", "scheduledTime"}:
         raise BadInput(f"The event names no pipeline; {FORMS}.")
     return Rows(pipeline, [event], single=True)
+
+
+def _pipeline(event: Mapping[str, Any]) -> str:
+    pipeline = event.get("pipeline", DEFAULT_PIPELINE)
+    if not isinstance(pipeline, str):
+        raise BadInput(f"'pipeline' is {pipeline!r}, not a name.")
+    return pipeline
 
 
 def _rows(rows: Any) -> list[Mapping[str, Any]]:
@@ -69,7 +74,8 @@ def _rows(rows: Any) -> list[Mapping[str, Any]]:
     return rows
 
 
-def _file(event: Mapping[str, Any], pipeline: str) -> File:
+def parse_file(event: Mapping[str, Any]) -> File:
+    """The file request that an event makes, to be scored or planned. Raises BadInput naming what is wrong with it."""
     known = {"pipeline", "input_uri", "output_uri", "start", "end"}
     if set(event) - known:
         raise BadInput(f"'{min(set(event) - known)}' is unknown beside 'input_uri'; {FORMS}.")
@@ -79,4 +85,4 @@ def _file(event: Mapping[str, Any], pipeline: str) -> File:
     start, end = event.get("start") or 0, event.get("end")
     if type(start) is not int or start < 0 or (end is not None and (type(end) is not int or end < start)):
         raise BadInput(f"'start' and 'end' are {start!r} and {end!r}; they are byte offsets with start <= end.")
-    return File(pipeline, event["input_uri"], event["output_uri"], start, end)
+    return File(_pipeline(event), event["input_uri"], event["output_uri"], start, end)
