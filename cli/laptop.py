@@ -70,9 +70,8 @@ def seed(session: Session, pipeline: str, from_bars: Path | None, rows: int, see
 
     It replaces both tables and starts the pipeline's keys in the landing bucket afresh.
     """
-    from local.seeding.seed import seed_returns
-
     from local.laptop import current
+    from local.seeding.seed import seed_returns
 
     _only_laptop(session)
     target, running = session.target, current()

@@ -20,10 +20,14 @@ class Session:
     target_name: str
     stack: str | None
     output: Output = field(default_factory=Output)
+    given: targets.Target | None = None
+    """A target that is connected already: what a caller hands over as Click's context object."""
 
     @cached_property
     def target(self) -> targets.Target:
         """The target, connected when first used."""
+        if self.given:
+            return self.given
         return targets.laptop() if self.target_name == "laptop" else targets.aws(self.stack)
 
 
@@ -38,7 +42,8 @@ def command(function: Callable[..., Any]) -> Callable[..., Any]:
         with exit_codes():
             if stack and target == "laptop":
                 raise click.UsageError("--stack goes with --target aws; the laptop target has one stack.")
-            return function(Session(target, stack, Output(as_json)), **arguments)
+            given = click.get_current_context().obj
+            return function(Session(target, stack, Output(as_json), given), **arguments)
 
     return wrapper
 

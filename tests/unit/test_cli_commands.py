@@ -1,0 +1,260 @@
+"""The commands against a target with fake clients: what they ask for, print and exit with."""
+
+import io
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from ratchet import pointer
+from ratchet.keys import Keys
+
+from cli.app import main
+from cli.targets import Target
+from tests.fakes import MemoryStore
+from tests.unit.test_promote import World
+
+OUTPUTS = {
+    "LandingBucket": "bucket",
+    "LandingBucketIsOurs": "true",
+    "ReturnsMachineArn": "arn:machine",
+    "RollbackFunction": "rollback",
+    "ScoreFunction": "score",
+    "ScheduleNames": "hourly,scoring",
+    "SupabaseSecret": "ratchet/supabase",
+    "TrainInstanceType": "ml.g4dn.xlarge",
+}
+
+
+class FakeTarget(Target):
+    """A stack whose clients and bucket are the test's."""
+
+    def __init__(self, store: MemoryStore | None = None, **clients: Any) -> None:
+        super().__init__("laptop", "ratchet", None, None, clients)
+        self.__dict__["outputs"] = OUTPUTS
+        self.__dict__["store"] = store or MemoryStore()
+
+
+class States:
+    """Executions that end at once as told."""
+
+    def __init__(self, status: str = "SUCCEEDED", **ended: Any) -> None:
+        self.ended, self.started = {"status": status, **ended}, list[dict[str, Any]]()
+
+    def start_execution(self, **arguments: Any) -> dict[str, str]:
+        self.started.append(arguments)
+        return {"executionArn": "arn:execution"}
+
+    def describe_execution(self, **_: str) -> dict[str, Any]:
+        now = datetime(2026, 11, 21, tzinfo=UTC)
+        return {"startDate": now, "stopDate": now + timedelta(seconds=61), **self.ended}
+
+    def get_paginator(self, _: str) -> "States":
+        return self
+
+    def paginate(self, **_: Any) -> list[dict[str, Any]]:
+        return []
+
+
+class Lambda:
+    """A function that answers as told and remembers what it was asked."""
+
+    def __init__(self, answer: Any, error: bool = False) -> None:
+        self.answer, self.error, self.asked = answer, error, list[Any]()
+
+    def invoke(self, FunctionName: str, Payload: bytes) -> dict[str, Any]:
+        self.asked.append((FunctionName, json.loads(Payload)))
+        answer = {"Payload": io.BytesIO(json.dumps(self.answer).encode())}
+        return answer | ({"FunctionError": "Unhandled"} if self.error else {})
+
+
+def ratchet(target: Target, *arguments: str) -> Result:
+    return CliRunner().invoke(main, list(arguments), obj=target)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "code"),
+    [
+        ("promoted", 0),
+        ("kept_champion", 0),
+        ("not_enough_data", 0),
+        ("no_new_rows", 0),
+        ("same_run", 0),
+        ("already_running", 3),
+    ],
+)
+def test_the_exit_code_of_a_run_is_its_outcome(outcome: str, code: int) -> None:
+    told = {"outcome": outcome, "run_ts": "r", "reason": "Because."}
+    result = ratchet(FakeTarget(stepfunctions=States(output=json.dumps(told))), "run", "returns")
+    assert result.exit_code == code
+    assert outcome.replace("_", " ") in result.stdout
+    assert "Because." in result.stdout
+
+
+def test_a_failed_run_tells_the_innermost_cause() -> None:
+    inner = json.dumps({"Error": "SourceRefused", "Cause": json.dumps({"errorMessage": "The key is wrong."})})
+    result = ratchet(
+        FakeTarget(stepfunctions=States("FAILED", error="SourceRefused", cause=inner)), "run", "returns", "--json"
+    )
+    assert result.exit_code == 1
+    told = json.loads(result.stdout)
+    assert (told["outcome"], told["error"], told["reason"]) == ("failed", "SourceRefused", "The key is wrong.")
+
+
+def test_a_run_is_named_by_its_instant() -> None:
+    states = States(output='{"outcome": "same_run"}')
+    ratchet(
+        FakeTarget(stepfunctions=states), "run", "returns", "--at", "2026-11-21T04:00:00Z", "--input", '{"limit": 9}'
+    )
+    assert json.loads(states.started[0]["input"]) == {"limit": 9, "at": "2026-11-21T04-00-00Z"}
+    assert states.started[0]["name"].startswith("cli-2026-11-21T04-00-00Z-")
+
+
+def test_detached_it_returns_the_execution() -> None:
+    result = ratchet(FakeTarget(stepfunctions=States()), "run", "returns", "--detach", "--json")
+    assert json.loads(result.stdout) == {"execution": "arn:execution"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["run", "nope"], "'nope' is not"),
+        (["run", "returns", "--input", "{"], "--input is not JSON"),
+        (["run", "returns", "--input", "[1]"], "must be a JSON object"),
+        (["run", "returns", "--input", '{"lmit": 1}'], "'lmit' is unknown"),
+        (["run", "returns", "--at", "noon"], "'noon' is not an instant"),
+        (["run", "returns", "--stack", "x"], "--stack goes with --target aws"),
+        (["rollback", "returns"], "--why"),
+        (["score", "returns", "--base-ts", "2026-11-21T04:00:00Z"], "--embedding-a, --embedding-b"),
+        (["score", "returns", "--base-ts", "x", "--embedding-a", "1", "--embedding-b", "[]"], "JSON list"),
+    ],
+)
+def test_bad_usage_exits_with_2_and_says_what_is_wrong(arguments: list[str], text: str) -> None:
+    result = ratchet(FakeTarget(stepfunctions=States()), *arguments)
+    assert result.exit_code == 2
+    assert text in result.stderr
+
+
+def test_a_stack_that_is_not_named_is_asked_for() -> None:
+    result = CliRunner().invoke(main, ["history", "returns", "--target", "aws"])
+    assert result.exit_code == 1
+    assert "--stack NAME" in result.stderr
+
+
+def test_history_shows_the_chain_with_reasons() -> None:
+    world = World()
+    for run in "ab":
+        world.promote(run)
+    world.rollback(why="b was worse")
+    target = FakeTarget(world.store)
+    assert "b was worse" in ratchet(target, "history", "returns").stdout
+    rows = json.loads(ratchet(target, "history", "returns", "--json").stdout)
+    assert [(row["run_ts"], row["move"]) for row in rows] == [("a", "rollback"), ("b", "promote"), ("a", "promote")]
+
+
+def test_history_before_the_first_promotion_says_what_to_do() -> None:
+    assert "ratchet run returns" in ratchet(FakeTarget(), "history", "returns").stdout
+
+
+def test_a_foreign_pointer_is_one_line() -> None:
+    store = MemoryStore()
+    store.put(Keys("").pointer(), b"hello")
+    result = ratchet(FakeTarget(store), "history", "returns")
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert "move it away" in result.stderr
+
+
+def test_status_tells_champion_run_and_lease() -> None:
+    world = World()
+    world.promote("2026-11-21T04-00-00Z")
+    shown = ratchet(FakeTarget(world.store), "status").stdout
+    assert "2026-11-21T04-00-00Z" in shown
+    assert "in service for" in shown
+    (row,) = (
+        r for r in json.loads(ratchet(FakeTarget(world.store), "status", "--json").stdout) if r["pipeline"] == "returns"
+    )
+    found = pointer.read(world.store, Keys(""))
+    assert found
+    assert row["champion"]["sha256"] == found[0].sha256
+
+
+def test_rollback_asks_the_function_and_shows_the_move() -> None:
+    function = Lambda({"from_run_ts": "b", "to_run_ts": "a", "seq": 3, "status": "rolled_back"})
+    result = ratchet(FakeTarget(**{"lambda": function}), "rollback", "returns", "--why", "worse", "--to", "a")
+    assert "b → a" in result.stdout
+    (name, event), *_ = function.asked
+    assert (name, event["to"], event["why"]) == ("rollback", "a", "worse")
+    assert event["who"]
+
+
+@pytest.mark.parametrize(("kind", "code"), [("UnknownRun", 2), ("BadBundle", 1), ("KeyError", 1)])
+def test_a_functions_error_keeps_its_class(kind: str, code: int) -> None:
+    function = Lambda({"errorType": kind, "errorMessage": "It is so."}, error=True)
+    result = ratchet(FakeTarget(**{"lambda": function}), "rollback", "returns", "--why", "w")
+    assert (result.exit_code, result.stderr) == (code, "ratchet: It is so.\n")
+
+
+def test_the_newest_card_is_fetched(tmp_path: Path) -> None:
+    store = MemoryStore()
+    for run in ("2026-01-01T00-00-00Z", "2026-01-02T00-00-00Z"):
+        store.put(Keys("").card(run), run.encode())
+    result = ratchet(FakeTarget(store), "card", "returns", "--output", str(tmp_path / "c.html"))
+    assert result.exit_code == 0
+    assert (tmp_path / "c.html").read_text() == "2026-01-02T00-00-00Z"
+
+
+def test_rows_of_a_file_are_scored_and_written(tmp_path: Path) -> None:
+    source, output = tmp_path / "rows.jsonl", tmp_path / "out.jsonl"
+    source.write_text('{"base_ts": "t"}\n\n{"base_ts": "u"}\n')
+    function = Lambda([{"base_ts": "t", "pred": {}, "model_run_ts": "r"}] * 2)
+    result = ratchet(
+        FakeTarget(**{"lambda": function}), "score", "returns", "--jsonl", str(source), "--output", str(output)
+    )
+    assert result.exit_code == 0
+    assert function.asked[0][1]["rows"] == [{"base_ts": "t"}, {"base_ts": "u"}]
+    assert len(output.read_text().splitlines()) == 2
+
+
+def test_a_broken_line_is_named(tmp_path: Path) -> None:
+    source = tmp_path / "rows.jsonl"
+    source.write_text('{"base_ts": "t"}\n{oops\n')
+    result = ratchet(FakeTarget(), "score", "returns", "--jsonl", str(source))
+    assert result.exit_code == 2
+    assert "line 2" in result.stderr.replace("\n", " ")
+
+
+def test_a_single_row_is_shown_per_target() -> None:
+    function = Lambda([{"base_ts": "t", "pred": {"long": 0.25}, "model_run_ts": "r"}])
+    arguments = ["--base-ts", "t", "--embedding-a", "[1]", "--embedding-b", "[2]"]
+    result = ratchet(FakeTarget(**{"lambda": function}), "score", "returns", *arguments)
+    assert "+0.250" in result.stdout
+    assert function.asked[0][1]["rows"] == [{"base_ts": "t", "embedding_a": [1], "embedding_b": [2]}]
+
+
+class Scheduler:
+    """Schedules that remember their last update."""
+
+    def __init__(self) -> None:
+        self.updated: list[dict[str, Any]] = []
+
+    def get_schedule(self, Name: str) -> dict[str, Any]:
+        return {"Name": Name, "ScheduleExpression": "rate(1 hour)", "Target": {"Arn": "a"}, "State": "ENABLED"}
+
+    def update_schedule(self, **arguments: Any) -> None:
+        self.updated.append(arguments)
+
+
+@pytest.mark.parametrize(("command", "state"), [("pause", "DISABLED"), ("resume", "ENABLED")])
+def test_schedules_are_switched_whole(command: str, state: str) -> None:
+    scheduler = Scheduler()
+    assert ratchet(FakeTarget(scheduler=scheduler), command).exit_code == 0
+    assert [(one["Name"], one["State"]) for one in scheduler.updated] == [("hourly", state), ("scoring", state)]
+    assert all(one["Target"] == {"Arn": "a"} for one in scheduler.updated)
+
+
+def test_every_command_answers_in_json() -> None:
+    for name, each in main.commands.items():
+        assert "as_json" in {parameter.name for parameter in each.params}, name
+        assert each.help, name
