@@ -1,17 +1,22 @@
 """Commands about where Ratchet runs: `up`, `down`, `seed`, `env`, `doctor`, `destroy`."""
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from ratchet import catalog
 from rich.console import Console
+from rich.table import Table
 
 from cli.buckets import empty
 from cli.destroy import destroy_laptop, destroy_stack
 from cli.doctor import check_aws
 from cli.errors import FAILED, CommandError
 from cli.options import Session, command
+
+if TYPE_CHECKING:
+    from local.seeding.seed import SeedReport
 
 
 @click.command()
@@ -65,27 +70,34 @@ def down(session: Session) -> None:
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @command
-def seed(session: Session, pipeline: str, from_bars: Path | None, rows: int, seed: int, shift: bool, yes: bool) -> None:
+def seed(
+    session: Session, pipeline: str, from_bars: Path | None, rows: int | None, seed: int, shift: bool, yes: bool
+) -> None:
     """Fill the local Supabase, with simulated prices of a known signal or with real bars.
 
     It replaces both tables and starts the pipeline's keys in the landing bucket afresh.
     """
     from local.laptop import current
+    from local.seeding import prices
+    from local.seeding.destinations import Copy
     from local.seeding.seed import seed_returns
 
     _only_laptop(session)
     target, running = session.target, current()
+    if running is None:
+        raise CommandError("The laptop target is not running; start it with `ratchet up`.")
+    # Read before anything is asked or deleted: a file that cannot be used must cost nothing.
+    bars = prices.read_csv(from_bars) if from_bars else None
     roots = catalog.load(pipeline).keys.roots()
     objects = sum(1 for root in roots for _ in target.store.list(root))
     if objects and not yes:
-        click.confirm(
-            f"Delete {objects} objects of {pipeline} on the laptop target, its models included?", abort=True, err=True
-        )
+        question = f"Delete {objects} objects of {pipeline} on the laptop target, its models included?"
+        click.confirm(question, abort=True, err=True)
     with session.output.working(f"Seeding {pipeline}") as progress:
-        report = seed_returns(running, bars=from_bars, rows=rows, seed=seed, shift=shift, progress=progress)
+        report = seed_returns(Copy(running.db_url), bars=bars, rows=rows, seed=seed, shift=shift, progress=progress)
         for root in roots:
             empty(target.client("s3"), target.store.bucket, root)
-    session.output.show(report.document(), lambda console: report.show(console))
+    session.output.show(asdict(report), lambda console: _show_seed(console, report))
 
 
 @click.command()
@@ -150,6 +162,16 @@ def destroy(session: Session, yes: bool) -> None:
                 console.print(f"{label}: {entry}")
 
     session.output.show(told, render)
+
+
+def _show_seed(console: Console, report: "SeedReport") -> None:
+    kind = "synthetic" if report.synthetic else "real"
+    console.print(f"{report.rows:,} windows, {report.first:%Y-%m-%d %H:%M} to {report.last:%Y-%m-%d %H:%M} UTC")
+    console.print(f"[dim]{kind}: {report.source}[/]")
+    table = Table("target", "mean %", "variance", "windows that move", box=None, header_style="dim")
+    for target in report.targets:
+        table.add_row(target.name, f"{target.mean:+.4f}", f"{target.variance:.4f}", f"{target.moving:.0%}")
+    console.print(table)
 
 
 def _only_laptop(session: Session) -> None:
