@@ -46,7 +46,7 @@ def test_the_interval_against_the_champion_decides(estimate, reach, rule, verdic
 
 def test_the_reason_names_the_estimate_its_interval_and_what_would_show():
     text = policy.beats_champion(effect(0.05, 0.06), "superior", 0.01).text
-    for part in ("+5.0%", "-1.0%", "+11.0%", "95 % interval", "8.4%"):
+    for part in ("+5.0 %", "-1.0 %", "+11.0 %", "95 % interval", "8.4 %"):
         assert part in text
 
 

@@ -47,18 +47,20 @@ def beats_champion(effect: Effect, policy: str, margin: float) -> Check:
     """
     if policy not in {"superior", "non_inferior"}:
         raise BadConfiguration(f"gate.policy: '{policy}' is unknown; it is superior or non_inferior.")
-    measured = f"{_measured(effect)}, p = {_p(effect.p_value)}"
+    measured = f"{_measured(effect)}, {_p(effect.p_value)}"
     if effect.low > 0:
         return Check("champion", True, f"Better than the champion: {measured}.")
     if policy == "non_inferior" and effect.low > -margin and effect.estimate > 0:
-        return Check("champion", True, f"Not worse than the champion by more than {margin:.1%}: {measured}.")
+        return Check("champion", True, f"Not worse than the champion by more than {margin * 100:g} %: {measured}.")
     if effect.low == effect.high == 0:
         return Check("champion", False, "The challenger predicts what the champion predicts.")
     if effect.high < 0:
         return Check("champion", False, f"Worse than the champion: {measured}.")
     if effect.high < margin:
-        return Check("champion", False, f"No gain that matters ({margin:.1%}) over the champion: {measured}.")
-    undecided = f"Not surely better than the champion: {measured}; only a gain of {effect.detectable:.1%} would show."
+        return Check("champion", False, f"No gain that matters ({margin * 100:g} %) over the champion: {measured}.")
+    undecided = (
+        f"Not surely better than the champion: {measured}; only a gain of {effect.detectable * 100:.1f} % would show."
+    )
     return Check("champion", False, undecided, "insufficient")
 
 
@@ -72,7 +74,8 @@ def decide(checks: Sequence[Check]) -> Verdict:
 
 def _measured(effect: Effect) -> str:
     level = _percent(1 - 2 * effect.alpha)
-    return f"{effect.estimate:+.1%} of its loss removed, {level} interval {effect.low:+.1%} to {effect.high:+.1%}"
+    estimate, low, high = (f"{value * 100:+.1f} %" for value in (effect.estimate, effect.low, effect.high))
+    return f"{estimate} of its loss removed, {level} interval {low} to {high}"
 
 
 def _percent(level: float) -> str:
@@ -82,4 +85,4 @@ def _percent(level: float) -> str:
 
 
 def _p(value: float) -> str:
-    return "< 0.0001" if value < 0.0001 else f"{value:.2g}"
+    return "p < 0.0001" if value < 0.0001 else f"p = {value:.2g}"

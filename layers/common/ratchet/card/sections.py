@@ -1,0 +1,181 @@
+"""The sections of the card that are words and tables: verdict, reasons, targets, data, lineage."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ratchet.card import words
+from ratchet.card.markup import Content, Markup, join, tag
+from ratchet.card.plot import Axis
+from ratchet.instants import parse_instant
+
+Evaluation = Mapping[str, Any]
+
+_PARTS = ("train", "validation", "holdout")
+
+
+def verdict(evaluation: Evaluation) -> Markup:
+    """The verdict, its reason, and what a reader needs to weigh it."""
+    return tag(
+        "header",
+        tag("p", tag("span", evaluation["verdict"], class_="stamp"), evaluation["title"], class_="kicker"),
+        tag("h1", words.headline(evaluation)),
+        tag("p", evaluation["reason"], class_="lead"),
+        tag("p", " ".join(words.context(evaluation)), class_="context"),
+        _key_figures(evaluation),
+        class_=f"verdict {evaluation['verdict']}",
+    )
+
+
+def synthetic(evaluation: Evaluation) -> Markup | None:
+    """The mark of a model that was trained on made-up data."""
+    if not evaluation["data"]["synthetic"]:
+        return None
+    text = (
+        "Synthetic data. The rows were simulated: the verdict says that the machinery works, not that the model earns."
+    )
+    return tag("p", tag("b", text[:15]), text[15:], class_="synthetic", role="note")
+
+
+def reasons(evaluation: Evaluation) -> Markup:
+    """Every check in the gate's order; the first that failed decided."""
+    failed = next((row["check"] for row in evaluation["reasons"] if not row["passed"]), None)
+    return tag("ol", [_reason(row, row["check"] == failed) for row in evaluation["reasons"]], class_="reasons")
+
+
+def targets(evaluation: Evaluation) -> Markup:
+    """Each target's errors, the champion's below the challenger's, and why a target does not count."""
+    heads = ("Target", "Model", "MSE", "MAE", "R²", "Sign accuracy")
+    rows = [row for name, found in evaluation["targets"].items() for row in _target_rows(name, found)]
+    return _table(heads, rows, "targets")
+
+
+def counts(evaluation: Evaluation) -> Markup:
+    """Where the joined rows went, as a bar and a table."""
+    found = evaluation["data"]["counts"] or {}
+    rejected = found.get("rejected") or {}
+    parts = [(name, int(found.get(name) or 0)) for name in (*_PARTS, "embargoed")]
+    parts.append(("rejected", sum(rejected.values())))
+    whole = max(1, sum(count for _, count in parts))
+    bar = [tag("i", class_=name, style=f"flex-grow:{count / whole:.5f}") for name, count in parts if count]
+    rows = [
+        (tag("i", class_=f"key {name}"), name.capitalize(), f"{count:,}", _share(count, whole)) for name, count in parts
+    ]
+    why = [("", tag("small", reason.replace("_", " ")), tag("small", f"{n:,}"), "") for reason, n in rejected.items()]
+    heads = ("", "Rows", "Count", "Share")
+    return join(
+        tag("div", bar, class_="bar", aria_hidden="true"),
+        _table(heads, [_cells(row) for row in [*rows, *why]], "counts"),
+    )
+
+
+def timeline(evaluation: Evaluation) -> Markup:
+    """When training, validation and holdout lie, to scale, with the rows that were judged."""
+    intervals = {name: found for name, found in (evaluation["data"]["intervals"] or {}).items() if found.get("start")}
+    judged = evaluation["holdout"]
+    spans = {name: intervals[name] for name in _PARTS if name in intervals}
+    if judged["start"]:
+        spans["judged"] = judged
+    if not spans:
+        return tag("p", "No intervals are known.", class_="context")
+    edges = {name: [parse_instant(span[edge]).timestamp() for edge in ("start", "end")] for name, span in spans.items()}
+    scale = Axis(min(start for start, _ in edges.values()), max(end for _, end in edges.values()) + 1)
+    return tag("dl", [_span(name, edges[name], spans[name], scale) for name in spans], class_="timeline")
+
+
+def lineage(evaluation: Evaluation) -> Markup:
+    """Where the model comes from, exactly enough to find or rebuild everything."""
+    champion, lines = evaluation["champion"], evaluation["lineage"]
+    facts: list[tuple[str, object]] = [
+        ("Run", evaluation["run_ts"]),
+        ("Training job", evaluation["challenger"]["job_name"]),
+        ("Bundle", evaluation["challenger"]["bundle_uri"]),
+        ("SHA-256", evaluation["challenger"]["sha256"]),
+        ("Champion judged", f"{champion['run_ts']} (move {champion['seq']})" if champion else "none yet"),
+        ("Champion SHA-256", champion["sha256"] if champion else None),
+        ("Code version", lines["code_version"]),
+        ("Data run", evaluation["data"]["run_ts"]),
+        ("Source", _source(evaluation["data"])),
+        ("Training rows", lines["train_uri"]),
+        ("Holdout rows", lines["holdout_uri"]),
+        ("Manifest", lines["manifest_uri"]),
+        ("Data digest", lines["data_digest"]),
+        ("Device", lines["device"]),
+    ]
+    return join(
+        _facts(facts, "lineage"),
+        tag("h3", "Hyperparameters"),
+        _facts(sorted(lines["hyperparameters"].items()), "short"),
+        tag("h3", "Training metrics"),
+        _facts(sorted((name, _short(value)) for name, value in lines["metrics"].items()), "short"),
+        tag("h3", "Frameworks"),
+        _facts(sorted(lines["frameworks"].items()), "short"),
+    )
+
+
+def _key_figures(evaluation: Evaluation) -> Markup:
+    comparison = evaluation["comparison"] or {}
+    budgets = evaluation["budgets"]
+    figures = []
+    if comparison.get("relative") is not None:
+        figures.append(("Champion's loss removed", words.percent(comparison["relative"])))
+    for name, found in evaluation["skill"].items():
+        figures.append((f"Skill over {words.baseline(name).lower()}", words.percent(found["skill"])))
+    figures.append(("Holdout rows judged", f"{evaluation['holdout']['used']:,}"))
+    if "p95_ms" in budgets:
+        figures.append(("One prediction, p95", f"{budgets['p95_ms']['measured']:.2g} ms"))
+    return tag("dl", [tag("div", tag("dt", name), tag("dd", value)) for name, value in figures], class_="figures")
+
+
+def _reason(row: Mapping[str, Any], decided: bool) -> Markup:
+    mark, said = ("✓", "held") if row["passed"] else ("✗", "did not hold")
+    state = "held" if row["passed"] else "failed"
+    sign = tag("span", mark, class_="mark", role="img", aria_label=said)
+    name = tag("b", words.check(row["check"]), " ", tag("em", "decided") if decided else None)
+    return tag("li", sign, tag("div", name, tag("p", row["text"])), class_=f"{state} decided" if decided else state)
+
+
+def _target_rows(name: str, found: Mapping[str, Any]) -> list[Markup]:
+    models = [("challenger", found)] + ([("champion", found["champion"])] if found["champion"] else [])
+    aside = None if found["counted"] else tag("small", f"not counted: {found['why_not'] or 'no reason given'}")
+    head = tag("th", words.target(name), " ", tag("small", found["unit"]), aside, scope="rowgroup", rowspan=len(models))
+    rows = []
+    for index, (model, values) in enumerate(models):
+        numbers = [tag("td", words.figure(values[metric]), class_="num") for metric in ("mse", "mae", "r2")]
+        sign = tag("td", words.percent(values["sign_accuracy"], signed=False), class_="num")
+        kind = " ".join([model, *([] if found["counted"] else ["aside"])])
+        rows.append(tag("tr", head if index == 0 else None, tag("td", model), numbers, sign, class_=kind))
+    return rows
+
+
+def _span(name: str, edges: Sequence[float], span: Mapping[str, Any], scale: Axis) -> Markup:
+    left, right = (scale.at(edge) for edge in edges)
+    strip = tag("i", class_=name, style=f"left:{left:.4g}%;width:{max(0.4, right - left):.4g}%")
+    return tag("div", tag("dt", name.capitalize()), tag("dd", tag("span", strip, class_="track"), words.span(span)))
+
+
+def _source(data: Mapping[str, Any]) -> str:
+    kind = "synthetic" if data["synthetic"] else "real" if data["synthetic"] is False else "origin unknown"
+    newest = f", newest {data['limit']:,} rows" if data.get("limit") else ""
+    return f"{data['source'] or 'unknown'} ({kind}{newest})"
+
+
+def _facts(facts: Sequence[tuple[str, object]], kind: str) -> Markup:
+    shown = [(name, str(value)) for name, value in facts if value is not None]
+    return tag("dl", [tag("div", tag("dt", name), tag("dd", value)) for name, value in shown], class_=f"facts {kind}")
+
+
+def _table(heads: Sequence[str], rows: Sequence[Markup], kind: str) -> Markup:
+    head = tag("thead", tag("tr", [tag("th", text, scope="col") if text else tag("td") for text in heads]))
+    return tag("div", tag("table", head, tag("tbody", rows), class_=kind), class_="scroll", tabindex="0")
+
+
+def _cells(row: Sequence[Content]) -> Markup:
+    return tag("tr", [tag("td", cell, class_="num" if index > 1 else None) for index, cell in enumerate(row)])
+
+
+def _share(count: int, whole: int) -> str:
+    return words.percent(count / whole, signed=False)
+
+
+def _short(value: object) -> object:
+    return words.number(value) if isinstance(value, float) else value

@@ -1,0 +1,109 @@
+"""The step "evaluate": judges a run's bundle against the champion of this moment and leaves the evidence.
+
+Writes `card.html`, then `evaluation.json`; moves no pointer. Repeating it adopts an evaluation that still holds.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from ratchet import card, pointer
+from ratchet.catalog import Pipeline
+from ratchet.errors import BadInput
+from ratchet.evaluation import document
+from ratchet.evaluation.evidence import Found, Sources, gather
+from ratchet.instants import Clock, iso
+from ratchet.pointer import Pointer
+from ratchet.retention import EXPIRES
+from ratchet.store import Document, ObjectStore, decode, encode
+
+
+@dataclass(frozen=True)
+class Request:
+    """The event of the function `evaluate` (docs/contracts.md)."""
+
+    pipeline: str
+    run_ts: str
+    data_run_ts: str
+    holdout_uri: str
+    manifest_uri: str
+    bundle_uri: str
+    job_name: str
+
+    @classmethod
+    def of(cls, event: dict[str, Any]) -> "Request":
+        """The request in an event. Raises BadInput naming every field that is missing or no text."""
+        names = list(cls.__annotations__)
+        faulty = [name for name in names if not isinstance(event.get(name), str) or not event[name]]
+        if faulty:
+            raise BadInput(f"evaluate needs text in: {', '.join(faulty)}.")
+        return cls(**{name: event[name] for name in names})
+
+
+def evaluate(
+    store: ObjectStore, clock: Clock, pipeline: Pipeline, request: Request, *, allow_synthetic: bool
+) -> Document:
+    """The function's result (docs/contracts.md, `evaluate`).
+
+    Raises BadBundle when a bundle is missing, damaged or not the one promoted, ContractError for a damaged holdout.
+    """
+    champion = pointer.read(store, pipeline.keys)
+    finished = _finished(store, pipeline, request, champion)
+    if finished:
+        return _result(store, pipeline, finished)
+    with TemporaryDirectory() as folder:
+        sources = Sources(
+            request.run_ts, request.bundle_uri, request.holdout_uri, request.manifest_uri, allow_synthetic
+        )
+        found = gather(store, pipeline, sources, champion, Path(folder))
+    evaluation = document.build(
+        found,
+        sources,
+        pipeline=pipeline.name,
+        title=pipeline.title,
+        job_name=request.job_name,
+        now=iso(clock()),
+    )
+    page = card.render(evaluation, _series(found))
+    store.put(pipeline.keys.card(request.run_ts), page, tags=EXPIRES, content_type="text/html; charset=utf-8")
+    # Last: it is what a repeated step adopts.
+    store.put(
+        pipeline.keys.evaluation(request.run_ts), encode(evaluation), tags=EXPIRES, content_type="application/json"
+    )
+    return _result(store, pipeline, evaluation)
+
+
+def _series(found: Found) -> card.Series:
+    advantage = found.judgement.advantage if found.judgement else None
+    return card.Series(found.scores.minutes, found.scores.realised, found.scores.challenger, advantage)
+
+
+def _finished(
+    store: ObjectStore, pipeline: Pipeline, request: Request, champion: tuple[Pointer, str] | None
+) -> Document | None:
+    """This run's evaluation, if it judged this bundle against the present champion or led to its own promotion."""
+    key = pipeline.keys.evaluation(request.run_ts)
+    stored = store.get(key)
+    if stored is None:
+        return None
+    evaluation = decode(stored, key)
+    judged = evaluation["champion"]
+    against_present = (judged["etag"] if judged else None) == (champion[1] if champion else None)
+    promoted = champion is not None and champion[0].sha256 == evaluation["challenger"]["sha256"]
+    same_bundle = evaluation["challenger"]["bundle_uri"] == request.bundle_uri
+    return evaluation if same_bundle and (against_present or promoted) else None
+
+
+def _result(store: ObjectStore, pipeline: Pipeline, evaluation: Document) -> Document:
+    champion = evaluation["champion"] or {}
+    return {
+        "verdict": evaluation["verdict"],
+        "reason": evaluation["reason"],
+        "reasons": evaluation["reasons"],
+        "champion_etag": champion.get("etag"),
+        "champion_run_ts": champion.get("run_ts"),
+        "evaluation_uri": store.uri(pipeline.keys.evaluation(evaluation["run_ts"])),
+        "card_uri": store.uri(pipeline.keys.card(evaluation["run_ts"])),
+        "sha256": evaluation["challenger"]["sha256"],
+    }

@@ -1,0 +1,156 @@
+"""Writes an evaluation down: `evaluation.json` (docs/contracts.md, evaluation) from what was found. Pure functions."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from ratchet.evaluation.evidence import Found, Sources
+from ratchet.evaluation.judge import Judgement, Target
+from ratchet.gate import policy
+from ratchet.gate.bootstrap import Effect
+from ratchet.gate.checks import Parity
+from ratchet.gate.metrics import TargetMetrics
+from ratchet.instants import iso
+from ratchet.store import Document
+
+
+def build(found: Found, sources: Sources, *, pipeline: str, title: str, job_name: str, now: str) -> Document:
+    """`evaluation.json`; no value in it is NaN or infinite."""
+    verdict = policy.decide(found.checks)
+    return {
+        "pipeline": pipeline,
+        "title": title,
+        "run_ts": sources.run_ts,
+        "generated_at": now,
+        "verdict": verdict.verdict,
+        "reason": verdict.reason,
+        "reasons": [{"check": check.name, "passed": check.passed, "text": check.text} for check in found.checks],
+        "challenger": {
+            "run_ts": sources.run_ts,
+            "bundle_uri": found.challenger.uri,
+            "sha256": found.challenger.sha256,
+            "job_name": job_name,
+        },
+        "champion": _champion(found),
+        "holdout": _holdout(found, sources.holdout_uri),
+        "parity": _parity(found.health.parity),
+        "budgets": found.health.budgets,
+        "skill": {name: _skill(effect) for name, effect in found.judgement.skill.items()} if found.judgement else {},
+        "comparison": _comparison(found),
+        "targets": _targets(found),
+        "data": _data(found.manifest),
+        "lineage": _lineage(found, sources),
+    }
+
+
+def _champion(found: Found) -> Document | None:
+    if found.champion is None:
+        return None
+    skill = found.judgement.champion_skill if found.judgement else {}
+    return {
+        "run_ts": found.champion.run_ts,
+        "sha256": found.champion.sha256,
+        "seq": found.champion.seq,
+        "etag": found.champion_etag,
+        "skill": {name: _skill(effect) for name, effect in skill.items()},
+    }
+
+
+def _holdout(found: Found, uri: str) -> Document:
+    minutes = found.scores.minutes
+    return {
+        "uri": uri,
+        "rows": found.scores.total,
+        "used": len(minutes),
+        "new_rows": found.new_rows,
+        "start": _instant(minutes[0]) if len(minutes) else None,
+        "end": _instant(minutes[-1]) if len(minutes) else None,
+    }
+
+
+def _parity(parity: Parity) -> Document:
+    difference = parity.max_difference if np.isfinite(parity.max_difference) else None
+    return {"rows": parity.rows, "max_difference": difference, "tolerance": parity.tolerance}
+
+
+def _skill(effect: Effect) -> Document:
+    return {"skill": effect.estimate, "low": effect.low, "high": effect.high}
+
+
+def _comparison(found: Found) -> Document | None:
+    if found.judgement is None:
+        return None
+    judgement, effect = found.judgement, found.judgement.comparison
+    common = {
+        "metric": "mean squared error over training variance, mean of the counted targets",
+        "challenger": judgement.losses["challenger"],
+        "baselines": {name: loss for name, loss in judgement.losses.items() if name not in {"challenger", "champion"}},
+        "alpha": found.alpha,
+        "tests_since_promotion": found.test.number,
+        "block_minutes": judgement.block_minutes,
+        "reference": judgement.reference,
+    }
+    if effect is None:
+        return {**common, "champion": None}
+    return {
+        **common,
+        "champion": judgement.losses["champion"],
+        "difference": judgement.losses["champion"] - judgement.losses["challenger"],
+        "relative": effect.estimate,
+        "low": effect.low,
+        "high": effect.high,
+        "p_value": effect.p_value,
+        "standard_error": effect.standard_error,
+        "minimum_detectable": effect.detectable,
+        "blocks": effect.blocks,
+    }
+
+
+def _targets(found: Found) -> Document:
+    return {target.name: _target(found.judgement, index, target) for index, target in enumerate(found.targets)}
+
+
+def _target(judgement: Judgement | None, index: int, target: Target) -> Document:
+    facts: Document = {"unit": target.unit, "counted": target.counted, "why_not": target.why_not}
+    if judgement is None:
+        return {**facts, **dict.fromkeys(("mse", "mae", "r2", "sign_accuracy", "champion", "effect"))}
+    champion = _metrics(judgement.champion[index]) if judgement.champion else None
+    effect = judgement.by_target[target.name]
+    bounds = {"relative": effect.estimate, "low": effect.low, "high": effect.high}
+    return {**facts, **_metrics(judgement.challenger[index]), "champion": champion, "effect": bounds}
+
+
+def _metrics(metrics: TargetMetrics) -> Document:
+    return asdict(metrics)
+
+
+def _data(manifest: Mapping[str, Any]) -> Document:
+    names = ("run_ts", "synthetic", "source", "limit", "counts", "intervals", "digests", "feature_dim", "generated_at")
+    return {name: manifest.get(name) for name in names}
+
+
+def _lineage(found: Found, sources: Sources) -> Document:
+    document = found.challenger.document
+    names = (
+        "train_uri",
+        "data_digest",
+        "code_version",
+        "frameworks",
+        "hyperparameters",
+        "device",
+        "metrics",
+        "training",
+    )
+    return {
+        **{name: document[name] for name in names},
+        "holdout_uri": sources.holdout_uri,
+        "manifest_uri": sources.manifest_uri,
+        "champion_job": found.champion.job_name if found.champion else None,
+    }
+
+
+def _instant(minutes: np.int64) -> str:
+    return iso(datetime.fromtimestamp(int(minutes) * 60, UTC))

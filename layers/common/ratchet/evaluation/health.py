@@ -1,0 +1,44 @@
+"""The gate's first two stages on a loaded challenger: schema, parity with its framework, and what serving it costs."""
+
+from dataclasses import dataclass
+
+from ratchet.catalog import Pipeline
+from ratchet.errors import BadBundle
+from ratchet.evaluation import measure
+from ratchet.evaluation.candidates import Candidate
+from ratchet.gate import checks
+from ratchet.gate.checks import Check, Parity
+
+_MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Health:
+    """The checks, and what they found: `budgets` is {name: {measured, limit}}."""
+
+    checks: list[Check]
+    parity: Parity
+    budgets: dict[str, dict[str, float]]
+
+
+def examine(challenger: Candidate, pipeline: Pipeline, resident_before: float) -> Health:
+    """Runs the reference rows and measures; `resident_before` is the process's memory before the model was loaded."""
+    features, expected = challenger.bundle.reference()
+    problems = schema_problems(challenger, pipeline)
+    if features.shape[1:] != (challenger.model.width,):
+        raise BadBundle(
+            f"reference.npz holds rows of shape {features.shape[1:]}, not what the model takes; train again."
+        )
+    parity = checks.parity_of(challenger.model.predict(features), expected)
+    measured = {"bundle_mib": challenger.size / _MIB, "p95_ms": measure.p95_ms(challenger.model, features[:1])}
+    measure.run_full_chunk(challenger.model, features[:1])
+    measured["memory_mib"] = max(0.0, measure.resident_mib() - resident_before)
+    limits = pipeline.gate.budgets
+    found = [checks.schema(problems), checks.parity(parity), *checks.budgets(measured, limits)]
+    return Health(found, parity, {name: {"measured": measured[name], "limit": limits[name]} for name in limits})
+
+
+def schema_problems(candidate: Candidate, pipeline: Pipeline) -> list[str]:
+    """What differs between a candidate and the pipeline as it is declared now."""
+    width = sum(pipeline.data.features.values())
+    return checks.schema_problems(candidate.model.width, candidate.targets, width, pipeline.data.targets)
