@@ -23,7 +23,11 @@ def main() -> None:
     problem = _problem(given)
     if problem:
         parser.error(problem)
-    run(Settings(given.port, given.state.resolve(), given.runtime_python.absolute(), given.rie.resolve(), not given.no_auth))
+    run(
+        Settings(
+            given.port, given.state.resolve(), given.runtime_python.absolute(), given.rie.resolve(), not given.no_auth
+        )
+    )
 
 
 def _problem(given: argparse.Namespace) -> str | None:

@@ -1,4 +1,4 @@
-"""The one list of what we change in ministack. Each name is a module of this package with an `install()`, called in this order."""
+"""The one list of what we change in ministack: modules of this package with an `install()`, called in this order."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from importlib import import_module
 EXTENSIONS = (
     "yaml_definitions",
     "lambda_runtime",
+    "schedules",
     "stepfunctions_scope",
     "stepfunctions_limits",
     "stepfunctions_states",

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import shutil
 import tempfile
 import zipfile
@@ -50,4 +49,4 @@ def _extract(archive: bytes, folder: Path) -> None:
             path = opened.extract(member, folder)
             mode = member.external_attr >> 16 & 0o777
             if mode and not member.is_dir():
-                os.chmod(path, mode)
+                Path(path).chmod(mode)

@@ -1,4 +1,4 @@
-"""The environment variables a function sees: AWS's reserved ones, the role's credentials, its own; none of the host's."""
+"""The environment variables a function sees: AWS's reserved ones, its role's credentials, its own; not the host's."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Function:
 def search_path(layers: Sequence[Path]) -> str:
     """`PYTHONPATH` of a function: what AWS finds under /opt, the last layer first."""
     inside = (f"lib/{_RUNTIME}/site-packages", "")
-    return os.pathsep.join(str((layer / "python" / part)) for layer in reversed(layers) for part in inside)
+    return os.pathsep.join(str(layer / "python" / part) for layer in reversed(layers) for part in inside)
 
 
 def variables(

@@ -1,4 +1,4 @@
-"""Runs functions as AWS does: the deployed archive and layers under AWS's own runtime, errors by the name of their class.
+"""Runs functions as AWS does: the deployed archive and layers under AWS's own runtime, errors by their class's name.
 
 Replaces ministack's own workers for Python, which report every exception as `Runtime.HandlerError`. Everything around
 an execution (aliases, versions, asynchronous retries, concurrency, CloudWatch Logs) stays ministack's.
@@ -8,13 +8,14 @@ time-out.
 
 from __future__ import annotations
 
+import atexit
 import json
 import re
 import threading
 from pathlib import Path
 from typing import Any
 
-from local.emulator import settings, shutdown
+from local.emulator import settings
 from local.emulator.lambda_artifacts import extracted
 from local.emulator.lambda_environment import Function, variables
 from local.emulator.runtime_pool import Pool
@@ -35,7 +36,7 @@ def failure(kind: str, message: str, log: str) -> Result:
 def outcome(answer: Answer, request_id: str) -> tuple[Result, bool]:
     """What an answer means to ministack, and whether its process may serve again.
 
-    Errors and time-outs come with HTTP 200: a time-out as bare text, an exception as JSON that carries the request's id.
+    Errors and time-outs come with HTTP 200: a time-out as bare text, an exception as JSON with the request's id.
     """
     text = answer.body.decode(errors="replace")
     if _TIMED_OUT.fullmatch(text):
@@ -135,5 +136,5 @@ def install() -> None:
     from ministack.services import lambda_svc
 
     runtime = Runtime(settings.current())
-    shutdown.at_stop(runtime.close)
+    atexit.register(runtime.close)
     lambda_svc._execute_function_warm = runtime.execute

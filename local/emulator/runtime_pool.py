@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from local.emulator.lambda_environment import Function
 
@@ -28,7 +28,10 @@ class Process(Protocol):
         """End it."""
 
 
-class Lease[P: Process]:
+P = TypeVar("P", bound=Process)
+
+
+class Lease(Generic[P]):
     """A process lent to one invocation."""
 
     def __init__(self, process: P) -> None:
@@ -41,7 +44,7 @@ class Lease[P: Process]:
         self.spent = True
 
 
-class Pool[P: Process]:
+class Pool(Generic[P]):
     """The processes of all functions."""
 
     def __init__(self, start: Callable[[Function], P], clock: Callable[[], float] = time.monotonic) -> None:

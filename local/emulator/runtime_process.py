@@ -26,6 +26,7 @@ RESERVED_MB = 96
 _INVOKE = "/2015-03-31/functions/function/invocations"
 _START_SECONDS = 10.0
 _LOG_SECONDS = 0.05
+_STOP_SECONDS = 2.0
 # The runtime emulator ends an invocation by itself; this much later it counts as stuck.
 _GRACE_SECONDS = 15.0
 
@@ -103,9 +104,13 @@ class RuntimeProcess:
         return Answer(response.status, body, self._read(start, ending))
 
     def stop(self) -> None:
-        """Kill it, and remove its folder. The runtime emulator's child dies with it."""
-        self._process.kill()
-        self._process.wait()
+        """End it and its child, and remove its folder."""
+        self._process.terminate()
+        try:
+            self._process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     @property
@@ -116,7 +121,7 @@ class RuntimeProcess:
     def _start(self, arguments: list[str]) -> subprocess.Popen[bytes]:
         own = {"HOME": str(self._folder), "TMPDIR": str(self._folder)}
         with self._log.open("ab") as output:
-            return subprocess.Popen(
+            return subprocess.Popen(  # noqa: S603 - our own command line
                 arguments,
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -1,15 +1,16 @@
-"""Runs ministack in this process, extended, on loopback only, until SIGTERM or SIGINT; then saves and ends all it started."""
+"""Runs ministack in this process, extended and on loopback only; SIGTERM or SIGINT saves its state and ends it."""
 
 from __future__ import annotations
 
 import asyncio
+import atexit
 import logging
 import os
 import signal
 from pathlib import Path
 
 from local import processes
-from local.emulator import extensions, settings, shutdown
+from local.emulator import extensions, settings
 from local.emulator.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ def run(given: Settings) -> None:
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]
     os.environ.update(ministack_environment(given))
+    os.environ.setdefault("RATCHET_TRAINING_HOME", str(given.state / "training"))
     for folder in (given.state / "services", given.state / "s3"):
         folder.mkdir(parents=True, exist_ok=True)
     settings.configure(given)
@@ -50,14 +52,15 @@ def run(given: Settings) -> None:
     except Exception:
         logger.exception("The emulator failed.")
     finally:
-        shutdown.run_hooks()
+        # The extensions' own endings.
+        atexit._run_exitfuncs()
         _end_children()
         os._exit(status)
 
 
 async def _serve(port: int) -> None:
-    from hypercorn.asyncio import serve
-    from hypercorn.config import Config
+    from hypercorn.asyncio import serve  # type: ignore[import-not-found]
+    from hypercorn.config import Config  # type: ignore[import-not-found]
     from ministack.app import app
 
     stop = asyncio.Event()
@@ -69,7 +72,7 @@ async def _serve(port: int) -> None:
     config.graceful_timeout = 1
     config.accesslog = None
     announcement = asyncio.create_task(_announce(port))
-    await serve(app, config, shutdown_trigger=stop.wait)  # type: ignore[arg-type]
+    await serve(app, config, shutdown_trigger=stop.wait)
     announcement.cancel()
 
 
