@@ -1,7 +1,10 @@
-"""The schema of `bundle.json` (docs/contracts.md, bundle): what serving and the gate may rely on. Pure functions."""
+"""The schema of `bundle.json` (docs/contracts.md, bundle): what serving and the gate may rely on. Knows no file."""
 
 import json
 import math
+import platform
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from typing import Any
 
 from ratchet.errors import BadBundle, BadInput
@@ -27,6 +30,30 @@ FIELDS: dict[str, tuple[type, ...]] = {
     "device": (str,),
 }
 """Every field with its types."""
+
+
+def of_training(
+    manifest: Mapping[str, Any], means: Mapping[str, float], *, unit: str, packages: Sequence[str], **facts: Any
+) -> dict[str, Any]:
+    """`bundle.json` for a model trained on a prepared run.
+
+    `means` gives each target's mean over the training rows in the order of the outputs, `unit` that of the inputs,
+    `packages` whose versions to record, `facts` the fields that only the training knows. Raises BadBundle.
+    """
+    document = {
+        "format": FORMAT,
+        "pipeline": manifest["pipeline"],
+        "inputs": [{"name": "features", "dtype": "float32", "shape": ["N", manifest["feature_dim"]], "unit": unit}],
+        "targets": [{"name": name, "unit": manifest["targets"][name]["unit"]} for name in means],
+        "training": manifest["intervals"]["train"],
+        "validation": manifest["intervals"]["validation"],
+        "train_mean": dict(means),
+        "data_digest": manifest["digests"]["train"],
+        "synthetic": manifest["synthetic"],
+        "frameworks": {"python": platform.python_version(), **{name: version(name) for name in packages}},
+        **facts,
+    }
+    return check_document(json.dumps(document).encode(), manifest["pipeline"])
 
 
 def check_document(body: bytes, pipeline: str) -> dict[str, Any]:
