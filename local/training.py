@@ -29,7 +29,15 @@ if TYPE_CHECKING:
 # SageMaker's own time between SIGTERM and SIGKILL.
 GRACE_SECONDS = 120.0
 _POLL_SECONDS = 0.2
-_TRAIN = "from sagemaker_training.cli.train import main; main()"
+# As AWS's framework containers do it: the failure file quotes the script's own error; and SIGTERM is the script's to
+# handle (a handler, unlike SIG_IGN, is not inherited), so that the toolkit outlives it and reports how it ended.
+_TRAIN = """
+import functools, signal
+from sagemaker_training import entry_point, trainer
+entry_point.run = functools.partial(entry_point.run, capture_error=True)
+signal.signal(signal.SIGTERM, lambda *_: None)
+trainer.train()
+"""
 
 
 class Ending(enum.Enum):
