@@ -68,9 +68,9 @@ class JobFolder:
         parameters = dict(request.get("HyperParameters", {}))
         if "sagemaker_submit_directory" in parameters:
             parameters["sagemaker_submit_directory"] = json.dumps(str(self.root / "code"))
-        group = {"instance_group_name": "homogeneousCluster", "hosts": ["localhost"]}
+        group: dict[str, Any] = {"instance_group_name": "homogeneousCluster", "hosts": ["localhost"]}
         group["instance_type"] = resources.get("InstanceType", "local")
-        host = {"current_host": "localhost", "hosts": ["localhost"], "network_interface_name": "lo"}
+        host: dict[str, Any] = {"current_host": "localhost", "hosts": ["localhost"], "network_interface_name": "lo"}
         host |= {"current_instance_type": group["instance_type"], "instance_groups": [group]}
         host |= {"current_instance_group": "homogeneousCluster", "current_group_name": "homogeneousCluster"}
         channels = {channel["ChannelName"]: _channel(channel) for channel in request.get("InputDataConfig", [])}

@@ -149,7 +149,7 @@ def _check_spot(request: dict[str, Any]) -> None:
 def _wanted(summary: dict[str, Any], request: dict[str, Any]) -> bool:
     if request.get("NameContains", "") not in summary["TrainingJobName"]:
         return False
-    return request.get("StatusEquals", summary["TrainingJobStatus"]) == summary["TrainingJobStatus"]
+    return bool(request.get("StatusEquals", summary["TrainingJobStatus"]) == summary["TrainingJobStatus"])
 
 
 def _seconds(value: Any) -> float:

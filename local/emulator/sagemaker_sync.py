@@ -16,7 +16,8 @@ from ministack.services import stepfunctions as sfn
 
 from local.emulator import stepfunctions_scope as scopes
 from local.emulator.sagemaker_jobs import ENDS
-from local.emulator.stepfunctions_sdk import client_of_machine, to_api
+from local.emulator.stepfunctions_sdk import client_of_machine
+from local.emulator.stepfunctions_shapes import to_api
 
 RESOURCE = "arn:aws:states:::sagemaker:createTrainingJob"
 _POLL_SECONDS = 0.5

@@ -19,7 +19,7 @@ from ministack.services import stepfunctions as sfn
 
 from local.emulator import stepfunctions_map, stepfunctions_task
 from local.emulator import stepfunctions_scope as scopes
-from local.emulator.stepfunctions_limits import LIMIT_BYTES
+from local.emulator.stepfunctions_rules import LIMIT_BYTES
 from local.emulator.stepfunctions_states import run_states
 
 logger = logging.getLogger(__name__)

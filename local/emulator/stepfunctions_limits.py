@@ -7,7 +7,8 @@ from typing import Any
 
 from ministack.services import stepfunctions as sfn
 
-LIMIT_BYTES = 262_144
+from local.emulator.stepfunctions_rules import LIMIT_BYTES
+
 # Neither is retried or caught, not even by States.ALL: the execution fails.
 TERMINAL_ERRORS = frozenset({"States.DataLimitExceeded", "States.Runtime"})
 

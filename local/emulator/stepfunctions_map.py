@@ -5,15 +5,16 @@ A Distributed Map's items run as children of a map run, visible to ListMapRuns a
 
 from __future__ import annotations
 
-import json
+from functools import partial
 from typing import Any
 
 from ministack.services import stepfunctions as sfn
 
 from local.emulator import stepfunctions_scope as scopes
-from local.emulator.stepfunctions_limits import LIMIT_BYTES, checked
+from local.emulator.stepfunctions_limits import checked
 from local.emulator.stepfunctions_maprun import MapRun
 from local.emulator.stepfunctions_retry import Step, with_retry_and_catch
+from local.emulator.stepfunctions_rules import batched
 from local.emulator.stepfunctions_states import (
     Context,
     State,
@@ -43,7 +44,7 @@ def map_state(state: State, data: Any, ctx: Context) -> Step:
 def _inline(state: State, processor: dict[str, Any], data: Any, ctx: Context) -> list[Any]:
     inputs = _inputs(state, _items(state, data, ctx), data, ctx)
     record("MapStateStarted", "mapStateStartedEventDetails", length=len(inputs))
-    works = [lambda pair=pair: run_states(processor, pair[1], pair[0]) for pair in inputs]
+    works = [partial(run_states, processor, item, own) for own, item in inputs]
     return scopes.run_all(works, int(number(state, "MaxConcurrency", data, ctx, 0)))
 
 
@@ -80,20 +81,6 @@ def _inputs(state: State, items: list[Any], data: Any, ctx: Context) -> list[tup
             item = sfn._resolve_params_obj(selector, sfn._apply_input_path(state, data, ctx), own)
         pairs.append((own, item))
     return pairs
-
-
-def batched(items: list[Any], batcher: dict[str, Any], fixed: Any) -> list[dict[str, Any]]:
-    """Items packed as ItemBatcher says: by MaxItemsPerBatch and MaxInputBytesPerBatch, each with the BatchInput."""
-    most = int(batcher.get("MaxItemsPerBatch", len(items) or 1))
-    limit = int(batcher.get("MaxInputBytesPerBatch", LIMIT_BYTES))
-    shared = {} if fixed is None else {"BatchInput": fixed}
-    batches: list[dict[str, Any]] = []
-    for item in items:
-        last = batches[-1]["Items"] if batches else None
-        if last is None or len(last) >= most or len(json.dumps({**shared, "Items": [*last, item]})) > limit:
-            batches.append({**shared, "Items": []})
-        batches[-1]["Items"].append(item)
-    return batches
 
 
 def _distributed(state: State, processor: dict[str, Any], data: Any, ctx: Context) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from functools import partial
 from typing import Any
 
 from ministack.services import stepfunctions as sfn
@@ -62,7 +63,7 @@ class MapRun:
     def execute(self, ctx: Context) -> list[Any]:
         """Outputs of the children that succeeded, in the order of their items."""
         record("MapRunStarted", "mapRunStartedEventDetails", mapRunArn=self.arn)
-        works = [lambda pair=pair: self._child(*pair, ctx) for pair in enumerate(self._items)]
+        works = [partial(self._child, index, item, ctx) for index, item in enumerate(self._items)]
         try:
             results = scopes.run_all(works, self._at_most)
         except BaseException:

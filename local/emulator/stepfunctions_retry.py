@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from typing import Any
 
 from ministack.services import stepfunctions as sfn
 
 from local.emulator import stepfunctions_scope as scopes
-
-# Nobody wants to sit through AWS's longest waits on a laptop.
-LONGEST_WAIT_SECONDS = 60.0
+from local.emulator.stepfunctions_rules import delay
 
 Step = tuple[Any, str | None]
-
-
-def delay(retrier: dict[str, Any], retries: int, draw: Callable[[], float] = random.random) -> float:
-    """Seconds before retry number `retries` + 1; `draw` gives the jitter in [0, 1)."""
-    seconds = float(retrier.get("IntervalSeconds", 1)) * float(retrier.get("BackoffRate", 2.0)) ** retries
-    seconds = min(seconds, float(retrier.get("MaxDelaySeconds", seconds)), LONGEST_WAIT_SECONDS)
-    return seconds * draw() if retrier.get("JitterStrategy") == "FULL" else seconds
 
 
 def with_retry_and_catch(

@@ -11,7 +11,7 @@ import contextvars
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -127,7 +127,7 @@ def entered(scope: Scope) -> Iterator[Scope]:
         scope.leave()
 
 
-def run_all(works: list[Callable[[], Any]], at_most: int = 0) -> list[Any]:
+def run_all(works: Sequence[Callable[[], Any]], at_most: int = 0) -> list[Any]:
     """Results of all works, `at_most` at a time (0: all). The first failure cancels the others and is raised."""
     group = Scope(current().execution, current())
     failures: list[BaseException] = []

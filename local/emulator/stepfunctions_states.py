@@ -9,6 +9,7 @@ import copy
 import json
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from ministack.services import stepfunctions as sfn
@@ -106,7 +107,8 @@ def _run_state(name: str, state: State, data: Any, ctx: Context) -> Step:
 
 @handler("Pass")
 def _pass(state: State, data: Any, ctx: Context) -> Step:
-    return sfn._execute_pass(state, data, ctx)
+    output, following = sfn._execute_pass(state, data, ctx)
+    return output, following
 
 
 @handler("Choice")
@@ -121,7 +123,8 @@ def _choice(state: State, data: Any, ctx: Context) -> Step:
 
 @handler("Wait")
 def _wait(state: State, data: Any, ctx: Context) -> Step:
-    return sfn._execute_wait(state, data, ctx)
+    output, following = sfn._execute_wait(state, data, ctx)
+    return output, following
 
 
 @handler("Succeed")
@@ -140,7 +143,7 @@ def _fail(state: State, data: Any, ctx: Context) -> Step:
 def _parallel(state: State, data: Any, ctx: Context) -> Step:
     def attempt() -> Step:
         each = arguments(state, data, ctx)
-        branches = [lambda branch=branch: run_states(branch, each, inner(ctx)) for branch in state["Branches"]]
+        branches = [partial(run_states, branch, each, inner(ctx)) for branch in state["Branches"]]
         return finish(state, data, ctx, checked(scopes.run_all(branches), "result of the branches"))
 
     return with_retry_and_catch(state, data, ctx, attempt, lambda error: None)

@@ -1,8 +1,10 @@
 """Training jobs of the emulator: run for real, with the statuses, errors and rights of SageMaker."""
 
+import contextlib
 import dataclasses
 import io
 import json
+import signal
 import tarfile
 import threading
 import time
@@ -411,3 +413,30 @@ def test_training_without_a_training_python_says_what_to_do(training: Training, 
     job = TrainingJob(training.request("conformance-none", "train"), "arn", "us-east-1")
     executor.run(job)
     assert "run `ratchet up`" in job.describe()["FailureReason"]
+
+
+def processes_in(folder: Path) -> list[str]:
+    """The pids of the processes that work in the folder."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdigit() and (entry / "cwd").readlink().is_relative_to(folder):
+                found.append(entry.name)
+    return found
+
+
+@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGKILL])
+def test_a_job_leaves_no_process_when_the_emulator_ends(
+    by: signal.Signals, training: Training, emulator: Any, tmp_path: Path
+) -> None:
+    other = type(emulator)(emulator.environments, tmp_path / "emulator").start()
+    elsewhere = Training(other)
+    name = f"conformance-{by.name.lower()}"
+    elsewhere.client.create_training_job(**elsewhere.request(name, "stubborn"))
+    elsewhere.training(name)
+    assert processes_in(tmp_path)
+    other.stop(by)
+    deadline = time.monotonic() + 10
+    while processes_in(tmp_path):
+        assert time.monotonic() < deadline, processes_in(tmp_path)
+        time.sleep(0.05)

@@ -178,6 +178,16 @@ def callback(machines: Machines, s3: Any, key: str, **state: Any) -> tuple[str, 
     return execution, s3.get_object(Bucket="conformance", Key=key)["Body"].read().decode()
 
 
+def test_a_callback_function_that_raises_fails_its_task_by_the_name_of_its_error(
+    machines: Machines, deployment: Any
+) -> None:
+    resource = "arn:aws:states:::lambda:invoke.waitForTaskToken"
+    payload = {"do": "raise", "token": "{% $states.context.Task.Token %}"}
+    arguments = {"FunctionName": deployment.outputs["ProbeName"], "Payload": payload}
+    execution = machines.start(machines.create(task(resource, Arguments=arguments, TimeoutSeconds=60)))
+    assert machines.end(execution)["error"] == "OutOfPaper"
+
+
 def test_a_callback_succeeds_with_the_output_it_is_given(machines: Machines, s3: Any) -> None:
     execution, token = callback(machines, s3, "token-success")
     machines.client.send_task_success(taskToken=token, output='{"yes": true}')
