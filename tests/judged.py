@@ -177,7 +177,7 @@ def _put(made: World, features: np.ndarray, realised: np.ndarray, changes: dict[
     body = _parquet(made.pipeline, features[half:], realised[half:], made.split)
     made.store.put(keys.holdout(made.run_ts), body)
     manifest = _manifest(made, realised, half) | {
-        "digests": {"train": "t", "holdout": hashlib.sha256(body).hexdigest()}
+        "digests": {"train": "sha256:t", "holdout": f"sha256:{hashlib.sha256(body).hexdigest()}"}
     }
     made.store.put(keys.manifest(made.run_ts), encode(manifest | changes))
 

@@ -46,8 +46,19 @@ def test_the_interval_against_the_champion_decides(estimate, reach, rule, verdic
 
 def test_the_reason_names_the_estimate_its_interval_and_what_would_show():
     text = policy.beats_champion(effect(0.05, 0.06), "superior", 0.01).text
-    for part in ("+5.0 %", "-1.0 %", "+11.0 %", "95 % interval", "8.4 %"):
+    for part in ("5.0 % less loss", "95 % interval 1.0 % more to 11.0 % less", "a gain of 8.4 %"):
         assert part in text
+
+
+@pytest.mark.parametrize(
+    ("estimate", "words"),
+    [
+        (0.05, "5.0 % less loss (95 % interval 4.0 % to 6.0 %)"),
+        (-0.05, "5.0 % more loss (95 % interval 4.0 % to 6.0 %)"),
+    ],
+)
+def test_a_sure_effect_is_said_without_signs(estimate, words):
+    assert words in policy.beats_champion(effect(estimate, 0.01), "superior", 0.01).text
 
 
 def test_the_level_of_a_late_interval_is_not_rounded_to_a_hundred_percent():

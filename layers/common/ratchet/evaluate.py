@@ -91,7 +91,8 @@ def _finished(
     judged = evaluation["champion"]
     against_present = (judged["etag"] if judged else None) == (champion[1] if champion else None)
     promoted = champion is not None and champion[0].sha256 == evaluation["challenger"]["sha256"]
-    same_bundle = evaluation["challenger"]["bundle_uri"] == request.bundle_uri
+    bundle = store.head(store.key_of(request.bundle_uri))
+    same_bundle = bundle is not None and bundle.etag == evaluation["challenger"]["etag"]
     return evaluation if same_bundle and (against_present or promoted) else None
 
 

@@ -46,7 +46,7 @@ def against_baselines(evaluation: Mapping[str, Any]) -> list[Row]:
 
 def forest(rows: Sequence[Row], caption: str, margin: float | None = None) -> Markup:
     """A table with one strip per row. A bound beyond the scale ends at its edge."""
-    bounds = [min(1.0, max(-1.0, value)) for row in rows for value in (row.low, row.high)]
+    bounds = [min(1.0, max(-1.0, value)) for row in rows if row.kind != "aside" for value in (row.low, row.high)]
     scale = axis(bounds, include=[0.0], padding=0.08)
     marks = [(value, words.tick(value)) for value in ticks(scale, 5)]
     foot = tag("div", [tag("span", text, style=f"left:{scale.at(value):.4g}%") for value, text in marks], class_="xs")
@@ -55,7 +55,7 @@ def forest(rows: Sequence[Row], caption: str, margin: float | None = None) -> Ma
         tag("caption", caption),
         tag(
             "thead",
-            tag("tr", [tag("th", text, scope="col") for text in ("Comparison", "Worse ← → better", "Loss removed")]),
+            tag("tr", [tag("th", text, scope="col") for text in ("Comparison", "Worse ← → better", "Gain")]),
         ),
         tag("tbody", [_row(row, scale, [value for value, _ in marks], margin) for row in rows]),
         tag("tfoot", tag("tr", tag("td"), tag("td", foot, class_="strip"), tag("td"), aria_hidden="true")),

@@ -62,32 +62,30 @@ def _section(name: str, title: str, *content: Content) -> Markup:
 
 
 def _versus(evaluation: Mapping[str, Any]) -> str:
-    return (
-        "Challenger against champion"
-        if evaluation["comparison"]["champion"] is not None
-        else "Challenger against naive"
-    )
+    rival = "champion" if evaluation["comparison"]["champion"] is not None else "the naive baselines"
+    return f"Challenger against {rival}"
 
 
 def _comparison(evaluation: Mapping[str, Any], scored: Series) -> Markup:
     comparison = evaluation["comparison"]
-    level = words.level(comparison["alpha"])
     reference = comparison["reference"]
     named = "the champion" if reference == "champion" else f"“{words.baseline(reference).lower()}”"
-    legend = f"Share of the squared error removed, with {level} intervals (paired bootstrap, {_blocks(evaluation)})."
-    running = None
-    if scored.advantage is not None and len(scored.minutes):
-        head = tag(
-            "figcaption", tag("b", f"Running advantage over {named}"), " ", tag("span", "rising: the challenger gains")
-        )
-        chart = series.advantage_over_time(scored.minutes, scored.advantage, named)
-        running = tag("figure", head, chart, class_="panel")
-    return join(
-        tag("p", legend, class_="context"),
-        forest.forest(forest.against_reference(evaluation), f"Against {named}"),
-        forest.forest(forest.against_baselines(evaluation), "Against the naive baselines"),
-        running,
+    legend = (
+        f"Gain: the share of the squared error that is gone, in units of each target’s variance. "
+        f"Bars: {words.level(comparison['alpha'])} intervals from a paired bootstrap, {_blocks(evaluation)}."
     )
+    by_target = forest.forest(forest.against_reference(evaluation), f"Against {named}")
+    naive = forest.forest(forest.against_baselines(evaluation), "Against the naive baselines")
+    ordered = (by_target, naive) if reference == "champion" else (naive, by_target)
+    return join(tag("p", legend, class_="context"), ordered, _running(scored, named))
+
+
+def _running(scored: Series, named: str) -> Markup | None:
+    if scored.advantage is None or not len(scored.minutes):
+        return None
+    fact = tag("span", "loss saved, summed up row by row")
+    head = tag("figcaption", tag("b", f"Running advantage over {named}"), " ", fact)
+    return tag("figure", head, series.advantage_over_time(scored.minutes, scored.advantage, named), class_="panel")
 
 
 def _blocks(evaluation: Mapping[str, Any]) -> str:

@@ -42,7 +42,7 @@ def ticks(along: Axis, wanted: int = 4) -> list[float]:
     raw = (along.high - along.low) / max(1, wanted)
     magnitude = 10 ** floor(log10(raw))
     step = next(factor for factor in (1, 2, 2.5, 5, 10) if factor * magnitude >= raw * 0.999) * magnitude
-    return [index * step for index in range(ceil(along.low / step), floor(along.high / step) + 1)]
+    return [index * step for index in range(ceil(along.low / step - 1e-9), floor(along.high / step + 1e-9) + 1)]
 
 
 def frame(

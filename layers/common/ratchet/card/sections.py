@@ -19,7 +19,7 @@ def verdict(evaluation: Evaluation) -> Markup:
         "header",
         tag("p", tag("span", evaluation["verdict"], class_="stamp"), evaluation["title"], class_="kicker"),
         tag("h1", words.headline(evaluation)),
-        tag("p", evaluation["reason"], class_="lead"),
+        tag("p", words.said(evaluation["reason"]), class_="lead"),
         tag("p", " ".join(words.context(evaluation)), class_="context"),
         _key_figures(evaluation),
         class_=f"verdict {evaluation['verdict']}",
@@ -30,10 +30,8 @@ def synthetic(evaluation: Evaluation) -> Markup | None:
     """The mark of a model that was trained on made-up data."""
     if not evaluation["data"]["synthetic"]:
         return None
-    text = (
-        "Synthetic data. The rows were simulated: the verdict says that the machinery works, not that the model earns."
-    )
-    return tag("p", tag("b", text[:15]), text[15:], class_="synthetic", role="note")
+    text = " The rows were simulated: this verdict says that the machinery works, nothing about the real world."
+    return tag("p", tag("b", "Synthetic data."), text, class_="synthetic", role="note")
 
 
 def reasons(evaluation: Evaluation) -> Markup:
@@ -117,7 +115,7 @@ def _key_figures(evaluation: Evaluation) -> Markup:
     budgets = evaluation["budgets"]
     figures = []
     if comparison.get("relative") is not None:
-        figures.append(("Champion's loss removed", words.percent(comparison["relative"])))
+        figures.append(("Gain over the champion", words.percent(comparison["relative"])))
     for name, found in evaluation["skill"].items():
         figures.append((f"Skill over {words.baseline(name).lower()}", words.percent(found["skill"])))
     figures.append(("Holdout rows judged", f"{evaluation['holdout']['used']:,}"))
@@ -131,7 +129,9 @@ def _reason(row: Mapping[str, Any], decided: bool) -> Markup:
     state = "held" if row["passed"] else "failed"
     sign = tag("span", mark, class_="mark", role="img", aria_label=said)
     name = tag("b", words.check(row["check"]), " ", tag("em", "decided") if decided else None)
-    return tag("li", sign, tag("div", name, tag("p", row["text"])), class_=f"{state} decided" if decided else state)
+    return tag(
+        "li", sign, tag("div", name, tag("p", words.said(row["text"]))), class_=f"{state} decided" if decided else state
+    )
 
 
 def _target_rows(name: str, found: Mapping[str, Any]) -> list[Markup]:

@@ -3,6 +3,8 @@
 However many rows there are, a chart holds a bounded number of marks: rows are counted into bins first.
 """
 
+from math import ceil
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,6 +19,8 @@ _CELLS = 26
 _SHADES = 6
 _GROUPS = 8
 _MOMENTS = 72
+_DAY = 1440
+_DATE_STEPS = (10, 30, 60, 120, 360, 720, _DAY, 2 * _DAY, 5 * _DAY, 10 * _DAY, 30 * _DAY)
 
 
 def predicted_against_realised(predicted: Floats, realised: Floats, name: str, unit: str) -> Markup:
@@ -28,7 +32,7 @@ def predicted_against_realised(predicted: Floats, realised: Floats, name: str, u
     means = [(x.at(float(predicted[g].mean())), y.up(float(realised[g].mean()))) for g in groups]
     label = f"{name}: realised over predicted, {len(realised):,} rows, correlation {_correlation(predicted, realised)}."
     marks = (_density(predicted, realised, x, y), perfect, [dot(*mean, "mean") for mean in means])
-    chart = frame(*marks, x=x, y=y, x_ticks=_numbers(x, 3), y_ticks=_numbers(y, 4), label=label, shape="square")
+    chart = frame(*marks, x=x, y=y, x_ticks=_numbers(x, 4), y_ticks=_numbers(y, 4), label=label, shape="square")
     return _panel(name, f"r = {_correlation(predicted, realised)}", chart, f"predicted, {unit}")
 
 
@@ -41,10 +45,18 @@ def residuals_over_time(minutes: Minutes, residual: Floats, name: str, unit: str
     x, y = Axis(*edges), axis(quantiles.ravel(), include=[0.0, *means])
     band = _band([x.at(value) for value in centres], quantiles, y)
     mean = polyline(((x.at(at), y.up(value)) for at, value in zip(centres, means, strict=True)), "mean-line")
-    label = f"{name}: residuals over time, mean {words.number(float(residual.mean()))} {unit}."
+    bias = f"mean {words.number(float(f'{residual.mean():.2g}'))} {unit}"
     marks = (band, line(0, y.up(0), 100, y.up(0), "zero"), mean)
-    chart = frame(*marks, x=x, y=y, x_ticks=_dates(edges, 2), y_ticks=_numbers(y, 3), label=label, shape="wide")
-    return _panel(name, f"mean {words.number(float(residual.mean()))} {unit}", chart)
+    chart = frame(
+        *marks,
+        x=x,
+        y=y,
+        x_ticks=_dates(edges, 3),
+        y_ticks=_numbers(y, 4),
+        label=f"{name}: residuals over time, {bias}.",
+        shape="wide",
+    )
+    return _panel(name, bias, chart)
 
 
 def advantage_over_time(minutes: Minutes, advantage: Floats, reference: str) -> Markup:
@@ -59,7 +71,7 @@ def advantage_over_time(minutes: Minutes, advantage: Floats, reference: str) -> 
     area = polyline([(points[0][0], y.up(0)), *points, (points[-1][0], y.up(0))], f"area {kind}")
     label = f"Running sum of the advantage over {reference}: {words.number(values[-1])} at the end."
     marks = (area, line(0, y.up(0), 100, y.up(0), "zero"), polyline(points, f"run {kind}"))
-    return frame(*marks, x=x, y=y, x_ticks=_dates(edges, 4), y_ticks=_numbers(y, 3), label=label, shape="wide tall")
+    return frame(*marks, x=x, y=y, x_ticks=_dates(edges, 6), y_ticks=_numbers(y, 4), label=label, shape="wide tall")
 
 
 def _density(predicted: Floats, realised: Floats, x: Axis, y: Axis) -> Markup:
@@ -110,8 +122,11 @@ def _numbers(along: Axis, wanted: int) -> list[Tick]:
 
 
 def _dates(edges: tuple[float, float], wanted: int) -> list[Tick]:
-    values = np.linspace(*edges, wanted + 2)[1:-1] if wanted > 2 else np.linspace(*edges, 5)[1:-1:2]
-    return [(float(value), words.minute(float(value))) for value in values]
+    """Round instants between the edges: at most about as many as wanted."""
+    length = (edges[1] - edges[0]) / wanted
+    step = next((step for step in _DATE_STEPS if step >= length), ceil(length / _DAY) * _DAY)
+    found = range(ceil(edges[0] / step) * step, int(edges[1]) + 1, step)
+    return [(float(value), words.minute(value, clock=step < _DAY)) for value in found]
 
 
 def _correlation(first: Floats, second: Floats) -> str:

@@ -12,7 +12,7 @@ _TITLES = {
     ("promote", True): "Promote: better than the champion",
     ("promote", False): "Promote: the first champion",
     ("keep", True): "Keep the champion",
-    ("keep", False): "Not good enough to serve",
+    ("keep", False): "Not promoted",
     ("insufficient", True): "Not enough evidence: the champion stays",
     ("insufficient", False): "Not enough evidence for a first champion",
 }
@@ -37,6 +37,11 @@ _CHECKS = {
 def headline(evaluation: Mapping[str, Any]) -> str:
     """The verdict as a headline."""
     return _TITLES[evaluation["verdict"], evaluation["champion"] is not None]
+
+
+def said(text: str) -> str:
+    """A sentence of the gate's, with its percent signs kept on the line of their numbers."""
+    return text.replace(" %", "\u00a0%")
 
 
 def check(name: str) -> str:
@@ -82,9 +87,9 @@ def instant(text: str) -> str:
     return parse_instant(text).strftime("%-d %b %Y %H:%M")
 
 
-def minute(value: float) -> str:
-    """Minutes since the epoch as 21 Nov 04:00."""
-    return datetime.fromtimestamp(value * 60, UTC).strftime("%-d %b %H:%M")
+def minute(value: float, *, clock: bool) -> str:
+    """Minutes since the epoch as 21 Nov, with the time of day where asked."""
+    return datetime.fromtimestamp(value * 60, UTC).strftime("%-d %b %H:%M" if clock else "%-d %b")
 
 
 def percent(value: float | None, *, signed: bool = True) -> str:

@@ -19,6 +19,7 @@ class Candidate:
     """A bundle that loads: where it came from, what it weighs (bytes), its model."""
 
     uri: str
+    etag: str
     sha256: str
     size: int
     bundle: Bundle
@@ -44,10 +45,11 @@ def fetch(store: ObjectStore, uri: str, folder: Path, pipeline: str) -> Candidat
     """Downloads and loads a bundle into `folder`. Raises BadBundle when it is missing, unsafe or does not load."""
     folder.mkdir(parents=True)
     archive = folder / "model.tar.gz"
-    if store.download(store.key_of(uri), archive) is None:
+    etag = store.download(store.key_of(uri), archive)
+    if etag is None:
         raise BadBundle(f"{uri} is missing; train again or roll back.")
     bundle = read_bundle(archive, folder / "bundle", pipeline)
-    return Candidate(uri, digest(archive), archive.stat().st_size, bundle, session.load(bundle))
+    return Candidate(uri, etag, digest(archive), archive.stat().st_size, bundle, session.load(bundle))
 
 
 def digest(path: Path) -> str:

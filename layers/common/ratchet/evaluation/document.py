@@ -32,6 +32,7 @@ def build(found: Found, sources: Sources, *, pipeline: str, title: str, job_name
             "run_ts": sources.run_ts,
             "bundle_uri": found.challenger.uri,
             "sha256": found.challenger.sha256,
+            "etag": found.challenger.etag,
             "job_name": job_name,
         },
         "champion": _champion(found),
@@ -41,7 +42,7 @@ def build(found: Found, sources: Sources, *, pipeline: str, title: str, job_name
         "skill": {name: _skill(effect) for name, effect in found.judgement.skill.items()} if found.judgement else {},
         "comparison": _comparison(found),
         "targets": _targets(found),
-        "data": _data(found.manifest),
+        "data": {**_data(found.manifest), "synthetic": _synthetic(found)},
         "lineage": _lineage(found, sources),
     }
 
@@ -130,6 +131,12 @@ def _metrics(metrics: TargetMetrics) -> Document:
 def _data(manifest: Mapping[str, Any]) -> Document:
     names = ("run_ts", "synthetic", "source", "limit", "counts", "intervals", "digests", "feature_dim", "generated_at")
     return {name: manifest.get(name) for name in names}
+
+
+def _synthetic(found: Found) -> bool | None:
+    """Whether data or model are marked so; None where neither says and one does not know."""
+    marks = {found.manifest["synthetic"], found.challenger.document["synthetic"]}
+    return True if True in marks else None if None in marks else False
 
 
 def _lineage(found: Found, sources: Sources) -> Document:

@@ -132,7 +132,7 @@ def _score(
     path = folder / "holdout.parquet"
     if store.download(store.key_of(sources.holdout_uri), path) is None:
         raise ContractError(f"{sources.holdout_uri} is missing; prepare the data again.")
-    if candidates.digest(path) != manifest["digests"]["holdout"]:
+    if f"sha256:{candidates.digest(path)}" != manifest["digests"]["holdout"]:
         raise ContractError(f"{sources.holdout_uri} is not the manifest's (digest differs); prepare the data again.")
     seen = max(model.seen_until for model in (challenger, rival) if model)
     start = seen + timedelta(minutes=pipeline.data.embargo_minutes)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,11 +74,12 @@ def parity(found: Parity) -> Check:
     """Whether the graph that serves computes what the framework that trained it computed."""
     passed = found.max_difference <= found.tolerance
     relation = "agrees with" if passed else "differs from"
-    text = (
-        f"The ONNX graph {relation} the training framework on {found.rows} reference rows: "
-        f"largest difference {found.max_difference:.1e}, allowed {found.tolerance:.1e}."
+    where = f"The ONNX graph {relation} the training framework on {found.rows} reference rows"
+    if not isfinite(found.max_difference):
+        return Check("parity", False, f"{where}: an answer is missing or no number.")
+    return Check(
+        "parity", passed, f"{where}: largest difference {found.max_difference:.1e}, allowed {found.tolerance:.1e}."
     )
-    return Check("parity", passed, text)
 
 
 def budgets(measured: Mapping[str, float], limits: Mapping[str, float]) -> list[Check]:
@@ -126,8 +128,12 @@ def new_rows(new: int, minimum: int) -> Check:
 
 
 def _budget(name: str, measured: float, limit: float) -> Check:
-    short, start, unit = _BUDGETS.get(name, (name, f"{name} is", ""))
-    return Check(f"budget_{short}", measured <= limit, f"{start} {measured:.3g} {unit}; the budget is {limit:g}.")
+    short, start, unit = _BUDGETS[name]
+    return Check(
+        f"budget_{short}",
+        measured <= limit,
+        f"{start} {measured:.3g} {unit}; the budget is {limit:g} {unit.split()[0]}.",
+    )
 
 
 def _listed(pairs: object) -> str:

@@ -35,7 +35,7 @@ def beats_baselines(effects: Mapping[str, Effect]) -> Check:
         return Check("skill", True, f"Better than every naive baseline; the closest is {against}.")
     if worst.high <= 0:
         return Check("skill", False, f"Worse than {against}.")
-    return Check("skill", False, f"Not surely better than {against}, which includes zero.", "insufficient")
+    return Check("skill", False, f"Not surely better than {against}.", "insufficient")
 
 
 def beats_champion(effect: Effect, policy: str, margin: float) -> Check:
@@ -73,9 +73,18 @@ def decide(checks: Sequence[Check]) -> Verdict:
 
 
 def _measured(effect: Effect) -> str:
-    level = _percent(1 - 2 * effect.alpha)
-    estimate, low, high = (f"{value * 100:+.1f} %" for value in (effect.estimate, effect.low, effect.high))
-    return f"{estimate} of its loss removed, {level} interval {low} to {high}"
+    """An effect in words: 8.3 % less loss (95 % interval 3.1 % to 13.4 %)."""
+    if effect.low > 0 or effect.high < 0:
+        near, far = sorted((abs(effect.low), abs(effect.high)))
+        bounds = f"{_size(near)} to {_size(far)}"
+    else:
+        bounds = f"{_size(effect.low)} more to {_size(effect.high)} less"
+    direction = "less" if effect.estimate >= 0 else "more"
+    return f"{_size(effect.estimate)} {direction} loss ({_percent(1 - 2 * effect.alpha)} interval {bounds})"
+
+
+def _size(share: float) -> str:
+    return f"{abs(share) * 100:.1f} %"
 
 
 def _percent(level: float) -> str:
