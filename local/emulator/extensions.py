@@ -8,6 +8,7 @@ EXTENSIONS = (
     "yaml_definitions",
     "lambda_runtime",
     "schedules",
+    "s3_permissions",
     "stepfunctions_scope",
     "stepfunctions_limits",
     "stepfunctions_states",

@@ -14,6 +14,7 @@ from local.emulator import extensions, settings
 from local.emulator.settings import Settings
 
 logger = logging.getLogger(__name__)
+SAVE_SECONDS = 15.0
 
 
 def ministack_environment(given: Settings) -> dict[str, str]:
@@ -71,9 +72,20 @@ async def _serve(port: int) -> None:
     config.keep_alive_timeout = 75
     config.graceful_timeout = 1
     config.accesslog = None
-    announcement = asyncio.create_task(_announce(port))
+    tasks = [asyncio.create_task(_announce(port)), asyncio.create_task(_save_regularly())]
     await serve(app, config, shutdown_trigger=stop.wait)
-    announcement.cancel()
+    for task in tasks:
+        task.cancel()
+
+
+async def _save_regularly() -> None:
+    """Bound what is lost when the machine is switched off; ministack itself saves only when it stops."""
+    from ministack.app import _build_persistence_save_dict
+    from ministack.core.persistence import save_all
+
+    while True:
+        await asyncio.sleep(SAVE_SECONDS)
+        await asyncio.to_thread(lambda: save_all(_build_persistence_save_dict()))
 
 
 async def _announce(port: int) -> None:

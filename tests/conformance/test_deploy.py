@@ -9,6 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from botocore.exceptions import ClientError
 from ratchet.errors import BadConfiguration
 
 from local.deploy import build_and_deploy
@@ -133,6 +134,47 @@ def test_a_killed_emulator_takes_its_functions_with_it(
     while Path(f"/proc/{pid}").exists():
         assert time.monotonic() < end, "the function's process outlived the emulator"
         time.sleep(0.02)
+
+
+def test_a_bucket_that_demands_tls_admits_a_function_over_loopback(emulator: Any, deployment: Any) -> None:
+    s3 = emulator.client("s3")
+    bucket = s3.create_bucket(Bucket="tls-only")["Location"].strip("/")
+    statement = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:*",
+        "Resource": f"arn:aws:s3:::{bucket}/*",
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+    key = role_with(emulator, "tls", "s3:PutObject")
+    assert emulator.client("s3", **key).put_object(Bucket=bucket, Key="k", Body=b"")["ETag"]
+
+
+def test_a_missing_object_is_404_only_to_a_role_that_may_list(emulator: Any, deployment: Any) -> None:
+    bucket = deployment.outputs["BucketName"]
+    codes = []
+    for name, actions in (("reads", ["s3:GetObject"]), ("reads-lists", ["s3:GetObject", "s3:ListBucket"])):
+        with pytest.raises(ClientError) as missing:
+            emulator.client("s3", **role_with(emulator, name, *actions)).get_object(Bucket=bucket, Key="never")
+        codes.append(missing.value.response["ResponseMetadata"]["HTTPStatusCode"])
+    assert codes == [403, 404]
+
+
+def role_with(emulator: Any, name: str, *actions: str) -> dict[str, str]:
+    """Credentials of a new role that may do `actions` on everything."""
+    iam = emulator.client("iam")
+    trust = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
+    rights = {"Effect": "Allow", "Action": list(actions), "Resource": "*"}
+    documents = [json.dumps({"Version": "2012-10-17", "Statement": [each]}) for each in (trust, rights)]
+    arn = iam.create_role(RoleName=name, AssumeRolePolicyDocument=documents[0])["Role"]["Arn"]
+    iam.put_role_policy(RoleName=name, PolicyName="rights", PolicyDocument=documents[1])
+    key = emulator.client("sts").assume_role(RoleArn=arn, RoleSessionName="session")["Credentials"]
+    return {
+        "aws_access_key_id": key["AccessKeyId"],
+        "aws_secret_access_key": key["SecretAccessKey"],
+        "aws_session_token": key["SessionToken"],
+    }
 
 
 def probe(emulator: Any, function: str) -> int:
