@@ -7,19 +7,19 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from ratchet import wiring
 from ratchet.catalog import load
-from ratchet.instants import utc_now
-from ratchet.store import ObjectStore
+from ratchet.instants import Clock, utc_now
 from ratchet.tables.prepare import Order, prepare
 
 logger = Logger()
+ORDER = ("run_ts", "execution", "token", "limit", "skip_data_prep")
 
 
 @logger.inject_lambda_context
-def handler(event: dict[str, Any], context: object, store: ObjectStore | None = None) -> dict[str, Any]:
-    """One call to `prepare` in a folder that is empty before and gone after."""
+def handler(event: dict[str, Any], context: object, ports: Any = wiring, clock: Clock = utc_now) -> dict[str, Any]:
+    """Event and result: docs/contracts.md."""
     logger.append_keys(pipeline=event["pipeline"], run_ts=event["run_ts"])
-    wanted = {name: event[name] for name in ("run_ts", "execution", "token", "limit", "skip_data_prep")}
+    order = Order(**{name: event[name] for name in ORDER})
     with tempfile.TemporaryDirectory() as folder:
-        prepared = prepare(store or wiring.store(), load(event["pipeline"]), Order(**wanted), utc_now, Path(folder))
-    logger.info("Data prepared", extra={"status": prepared["status"], "rows": prepared["row_count"]})
+        prepared = prepare(ports.store(), load(event["pipeline"]), order, clock, Path(folder))
+    logger.info("Data prepared", status=prepared["status"], reason=prepared["reason"], rows=prepared["row_count"])
     return prepared
