@@ -1,0 +1,120 @@
+"""Small real bundles: a linear ONNX graph, packed by the product's own writer."""
+
+import hashlib
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+from ratchet.catalog import Pipeline, load
+from ratchet.pointer import Pointer
+from ratchet.serving.bundle import Bundle, write_bundle
+from ratchet.serving.champion import Champion, Follower
+from ratchet.store import ObjectStore, encode
+
+RUN = "2026-11-21T04-00-00Z"
+WIDTH = 512
+
+
+def returns(**serving: Any) -> Pipeline:
+    """The pipeline `returns`, with some of its `serving` replaced."""
+    pipeline = load("returns")
+    return replace(pipeline, serving=replace(pipeline.serving, **serving))
+
+
+TARGETS = tuple(returns().data.targets)
+
+
+def graph(width: int = WIDTH, targets: int = len(TARGETS), scale: float = 1.0, batch: str | int = "rows") -> bytes:
+    """ONNX of `features @ weights`, where target j is `scale * features[j]`."""
+    weights = numpy_helper.from_array(np.eye(width, targets, dtype=np.float32) * np.float32(scale), "weights")
+    shapes = [
+        helper.make_tensor_value_info("features", TensorProto.FLOAT, [batch, width]),
+        helper.make_tensor_value_info("predictions", TensorProto.FLOAT, [batch, targets]),
+    ]
+    node = helper.make_node("MatMul", ["features", "weights"], ["predictions"])
+    made = helper.make_model(
+        helper.make_graph([node], "linear", shapes[:1], shapes[1:], [weights]),
+        opset_imports=[helper.make_opsetid("", 20)],
+        ir_version=10,
+    )
+    onnx.checker.check_model(made)
+    return made.SerializeToString()
+
+
+def document(run: str = RUN, width: int = WIDTH, targets: tuple[str, ...] = TARGETS) -> dict[str, Any]:
+    """A `bundle.json`."""
+    interval = {"start": "2026-11-01T00:00:00Z", "end": "2026-11-10T00:00:00Z"}
+    return {
+        "format": 1,
+        "pipeline": "returns",
+        "run_ts": run,
+        "inputs": [{"name": "features", "dtype": "float32", "shape": ["N", width], "unit": "none"}],
+        "targets": [{"name": name, "unit": "percent"} for name in targets],
+        "training": interval,
+        "validation": interval,
+        "train_mean": dict.fromkeys(targets, 0.0),
+        "data_digest": "0",
+        "train_uri": "s3://bucket/train/train.parquet",
+        "synthetic": True,
+        "code_version": "0.1.0",
+        "frameworks": {},
+        "hyperparameters": {},
+        "metrics": {},
+        "device": "cpu",
+    }
+
+
+def unpacked(folder: Path, model: bytes | None = None, **fields: Any) -> Bundle:
+    """A bundle as its reader leaves it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "model.onnx").write_bytes(graph() if model is None else model)
+    (folder / "bundle.json").write_text(json.dumps(document(**fields)))
+    np.savez(folder / "reference.npz", features=np.ones((3, WIDTH), "f4"), predictions=np.zeros((3, 6), "f4"))
+    return Bundle(folder, document(**fields), folder / "model.onnx", folder / "reference.npz")
+
+
+def promote(
+    store: ObjectStore,
+    folder: Path,
+    run: str = RUN,
+    model: bytes | None = None,
+    digest: str | None = None,
+    **fields: Any,
+) -> Pointer:
+    """Puts a bundle into the store and points at it, whatever its quality."""
+    bundle = unpacked(folder / run, model, **{"run": run, **fields})
+    archive = folder / f"{run}.tar.gz"
+    write_bundle(bundle.folder, archive)
+    keys = returns().keys
+    store.put(keys.model(run), archive.read_bytes())
+    pointer = Pointer(
+        model_uri=store.uri(keys.model(run)),
+        run_ts=run,
+        job_name="job",
+        train_uri="s3://bucket/train/train.parquet",
+        updated_at="2026-11-21T04:10:00Z",
+        sha256=digest or hashlib.sha256(archive.read_bytes()).hexdigest(),
+        seq=1,
+        previous=None,
+        previous_seq=None,
+        evaluation_uri="s3://bucket/evaluation.json",
+        token=1,
+        move="promote",
+    )
+    store.put(keys.pointer(), encode(asdict(pointer)))
+    return pointer
+
+
+def champion(store: ObjectStore, folder: Path, **fields: Any) -> Champion:
+    """A bundle that is promoted and loaded."""
+    promote(store, folder, **fields)
+    return Follower(returns()).current(store)
+
+
+def row(base_ts: str = "2026-11-21T04:00:00Z", first: float = 0.5) -> dict[str, Any]:
+    """A row to score: all zeros but for the first of each embedding."""
+    return {"base_ts": base_ts, "embedding_a": [first, *[0.0] * 255], "embedding_b": [1.0, *[0.0] * 255]}
