@@ -10,6 +10,7 @@ import pytest
 from ratchet.errors import BadBundle, BadInput, ContractError, ForeignDocument
 from ratchet.evaluate import Request, evaluate
 from ratchet.instants import iso
+from ratchet.settings import settings
 
 from tests.fakes import Clock
 from tests.judged import STEP, WIDTH, World, later, linear_model, world
@@ -352,9 +353,17 @@ def test_a_request_names_every_field_that_is_missing():
         Request.of({**vars(world(20).request()), "run_ts": None, "holdout_uri": ""})
 
 
-def test_the_handler_parses_judges_and_answers_flat_json(monkeypatch):
+@pytest.fixture
+def environment(monkeypatch):
     for name, value in {"RATCHET_BUCKET": "bucket", "RATCHET_STACK": "test"}.items():
         monkeypatch.setenv(name, value)
+    settings.cache_clear()
+    yield
+    settings.cache_clear()
+
+
+@pytest.mark.usefixtures("environment")
+def test_the_handler_parses_judges_and_answers_flat_json():
     path = Path(__file__).parents[2] / "functions" / "evaluate" / "app.py"
     spec = importlib.util.spec_from_file_location("evaluate_app", path)
     assert spec

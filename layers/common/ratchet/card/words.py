@@ -68,7 +68,8 @@ def context(evaluation: Mapping[str, Any]) -> list[str]:
     found = [f"Judged on {holdout['used']:,} holdout rows that {against} trained on, {span(holdout)}."]
     number = comparison["tests_since_promotion"]
     ordinal = "the first test" if number == 1 else f"test {number}"
-    found.append(f"It is {ordinal} since the last promotion, so it may spend an alpha of {comparison['alpha']:.2g}.")
+    since = "since the last promotion" if evaluation["champion"] else "of this pipeline"
+    found.append(f"It is {ordinal} {since}, so it may spend an alpha of {comparison['alpha']:.2g}.")
     if comparison.get("minimum_detectable") is not None:
         share = percent(comparison["minimum_detectable"], signed=False)
         found.append(f"A true gain of {share} would show on these rows four times in five.")
