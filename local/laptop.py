@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from ratchet.errors import BadConfiguration
 
 from local import environments, supabase
+from local.deploy import build_and_deploy
 from local.environments import RECIPES, Progress
 from local.paths import CHECKOUT, Paths, default_paths
 from local.supabase import Supabase
@@ -23,6 +24,15 @@ from local.supervisor import Service, Supervisor
 STACK = "ratchet"
 SECRET = "ratchet/supabase"  # noqa: S105
 REGION = "us-east-1"
+PARAMETERS = {
+    # Runs start by hand until `ratchet resume`: a schedule that fires during a demonstration holds the lease.
+    "SchedulesState": "DISABLED",
+    "TrainInstanceType": "ml.m5.xlarge",
+    "TrainSpot": "false",
+    "AllowSynthetic": "true",
+    "SupabaseSecret": SECRET,
+}
+"""What the laptop's stack has other than a deployed one."""
 DISK_NEEDED = 2 * 1024**3
 """Bytes that must be free before `up` begins: the data of a few runs. A full disk while installing, pip reports."""
 
@@ -65,12 +75,17 @@ class Laptop:
 
 
 def up(
-    progress: Progress, *, paths: Paths | None = None, ports: Mapping[str, int] | None = None, deploy: bool = True
+    progress: Progress,
+    *,
+    paths: Paths | None = None,
+    ports: Mapping[str, int] | None = None,
+    parameters: Mapping[str, str] | None = None,
+    deploy: bool = True,
 ) -> Laptop:
     """The laptop target, running and deployed; what runs already is left alone, what died is started again.
 
-    `ports` asks for certain ports of `emulator` and `supabase`. On any failure, Ctrl-C included, what this call started
-    is ended again. Raises BadConfiguration and Unavailable, each one line with the remedy.
+    `ports` asks for certain ports of `emulator` and `supabase`; `parameters` replace `PARAMETERS`. On any failure,
+    Ctrl-C included, what this call started is ended again. Raises BadConfiguration and Unavailable with the remedy.
     """
     paths, ports = paths or default_paths(), ports or {}
     require_disk(paths)
@@ -86,9 +101,9 @@ def up(
         laptop = _laptop(paths, emulator.port, database)
         store_secret(laptop)
         if deploy:
-            from local.deploy import build_and_deploy
-
-            build_and_deploy(laptop, progress)
+            sam = paths.environment("sam") / "bin" / "sam"
+            given = PARAMETERS if parameters is None else parameters
+            build_and_deploy(CHECKOUT, laptop.endpoint_url, laptop.stack, given, sam=sam, progress=progress)
     return laptop
 
 
@@ -152,7 +167,8 @@ def store_secret(laptop: Laptop) -> None:
     """Put the Supabase's address and key where the stack's functions look for them."""
     import boto3
 
-    told = {"url": laptop.supabase_url, "key": laptop.supabase_key, "db_url": laptop.db_url}
+    # Without db_url: the laptop reads as most stacks do, through the REST interface.
+    told = {"url": laptop.supabase_url, "key": laptop.supabase_key}
     client = boto3.client(
         "secretsmanager",
         endpoint_url=laptop.endpoint_url,

@@ -107,11 +107,23 @@ def family(identity: Identity) -> list[Identity]:
     return [one for one in found if one is not None and one.started >= identity.started]
 
 
-def rooted_in(folder: Path) -> list[Identity]:
-    """Every process whose program, as it was called, lies inside `folder`: also those whose parents are long gone."""
+def orphans_in(folder: Path) -> list[Identity]:
+    """Every process whose program, as it was called, lies inside `folder` and whose parent is gone.
+
+    One with a living parent is that parent's business: another program may use the same environments.
+    """
     inside = f"{folder}{os.sep}".encode()
-    found = (identify(pid) for pid in _pids() if _program(pid).startswith(inside))
+    found = (identify(pid) for pid in _pids() if _program(pid).startswith(inside) and _is_orphan(pid))
     return [one for one in found if one is not None]
+
+
+def _is_orphan(pid: int) -> bool:
+    """Whether init, or a user's systemd, has taken the process over."""
+    fields = _stat(pid)
+    if fields is None:
+        return False
+    parent = int(fields[1])
+    return parent == 1 or _program(parent).endswith(b"systemd")
 
 
 def _program(pid: int) -> bytes:

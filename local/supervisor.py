@@ -119,9 +119,9 @@ class Supervisor:
         return names
 
     def leftovers(self) -> list[Identity]:
-        """Every process that still runs of the recorded services, or of a program under `.ratchet/`."""
+        """Every process that still runs of the recorded services, and orphans of programs under `.ratchet/`."""
         recorded = [one for r in self._read()["services"].values() for one in processes.family(_identity(r))]
-        return list({*recorded, *processes.rooted_in(self._paths.root)})
+        return list({*recorded, *processes.orphans_in(self._paths.root)})
 
     @contextlib.contextmanager
     def exclusively(self) -> Iterator[None]:
