@@ -11,6 +11,7 @@ from __future__ import annotations
 import atexit
 import json
 import re
+import shutil
 import threading
 from pathlib import Path
 from typing import Any
@@ -63,9 +64,10 @@ class Runtime:
     """Executes functions for ministack."""
 
     def __init__(self, configured: settings.Settings) -> None:
-        """Starts nothing yet; the folders lie under the state folder."""
+        """Starts nothing yet; removes the working folders that a killed emulator left."""
         self._settings = configured
         self._root = configured.state / "lambda"
+        shutil.rmtree(self._root / "environments", ignore_errors=True)
         self._pool: Pool[RuntimeProcess] = Pool(self._start)
 
     def execute(self, record: dict[str, Any], event: Any, request_id: str) -> Result:
