@@ -1,7 +1,7 @@
 """Pins the SageMaker PyTorch training images into the template: `make images`, when AWS has published new ones.
 
-Boundary: reads the image table that ships in the `sagemaker-core` wheel (the SDK itself is not needed and not installed)
-and rewrites the template between the markers; nothing at deploy or run time uses it.
+Boundary: reads the image table that ships in the `sagemaker-core` wheel (the SDK itself is not installed) and rewrites
+the template between the markers; nothing at deploy or run time uses it.
 """
 
 import json

@@ -1,0 +1,197 @@
+"""House rules for the template: functions, schedules, logs, rights, and the same names everywhere."""
+
+import json
+import re
+import tomllib
+from typing import Any
+
+import pytest
+from ratchet.catalog import load, names
+from ratchet.settings import Settings
+
+from tests.contract.application import (
+    FUNCTIONS,
+    MACHINES,
+    OUTPUTS,
+    RESOURCES,
+    ROOT,
+    TEMPLATE,
+    TEMPLATE_TEXT,
+    lint,
+    logical_id,
+    of_type,
+)
+
+GLOBALS = TEMPLATE["Globals"]["Function"]
+DEPLOYED = of_type("AWS::Serverless::Function")
+SCHEDULES = of_type("AWS::Scheduler::Schedule")
+each_function = pytest.mark.parametrize("name", sorted(DEPLOYED))
+each_schedule = pytest.mark.parametrize("name", sorted(SCHEDULES))
+each_pipeline = pytest.mark.parametrize("pipeline", names())
+
+
+def test_cfn_lint_finds_nothing_in_the_template() -> None:
+    assert lint(ROOT / "template.yaml") == ""
+
+
+def test_every_folder_of_functions_is_deployed_and_every_deployed_function_has_one() -> None:
+    assert {logical_id(step): f"functions/{step}" for step in FUNCTIONS} == {
+        name: resource["Properties"]["CodeUri"] for name, resource in DEPLOYED.items()
+    }
+
+
+@pytest.mark.parametrize("step", FUNCTIONS)
+def test_a_handler_is_short_and_names_what_it_installs(step: str) -> None:
+    lines = (ROOT / "functions" / step / "app.py").read_text().splitlines()
+    assert len([line for line in lines if line.strip()]) <= 30
+    assert (ROOT / "functions" / step / "requirements.txt").exists()
+
+
+@each_function
+def test_a_function_logs_where_logs_expire(name: str) -> None:
+    own = DEPLOYED[name]["Properties"].get("LoggingConfig", {})
+    group = {**GLOBALS["LoggingConfig"], **own}["LogGroup"]["Ref"]
+    assert RESOURCES[group]["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+
+
+@pytest.mark.parametrize("machine", MACHINES, ids=lambda machine: machine.name)
+def test_a_machine_logs_where_logs_expire_and_is_traced(machine: Any) -> None:
+    properties = machine.resource["Properties"]
+    (destination,) = properties["Logging"]["Destinations"]
+    group = destination["CloudWatchLogsLogGroup"]["LogGroupArn"]["Fn::GetAtt"][0]
+    assert RESOURCES[group]["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+    assert properties["Tracing"]["Enabled"]
+
+
+@each_function
+def test_a_function_has_rights_of_its_own_and_a_sentence_about_it(name: str) -> None:
+    properties = DEPLOYED[name]["Properties"]
+    assert "Role" not in properties
+    assert properties["Policies"]
+    assert properties["Description"]
+
+
+@each_function
+def test_a_function_is_told_only_what_the_settings_read(name: str) -> None:
+    fields = {f"RATCHET_{field.upper()}" for field in Settings.__annotations__}
+    told = {**GLOBALS["Environment"]["Variables"], **environment(name)}
+    assert {variable for variable in told if variable.startswith("RATCHET_")} <= fields
+
+
+def test_every_function_is_told_what_the_settings_require() -> None:
+    required = {f"RATCHET_{field.upper()}" for field in Settings.__annotations__ if not hasattr(Settings, field)}
+    assert required <= set(GLOBALS["Environment"]["Variables"])
+
+
+@each_function
+def test_who_is_told_of_the_secret_may_read_it_and_nobody_else(name: str) -> None:
+    may = {"Ref": "SecretReader"} in DEPLOYED[name]["Properties"]["Policies"]
+    assert may == ("RATCHET_SECRET" in environment(name))
+
+
+def test_the_secret_itself_is_no_parameter() -> None:
+    words = re.compile("key|password|token|url", re.IGNORECASE)
+    assert not [name for name in TEMPLATE["Parameters"] if words.search(name)]
+
+
+@pytest.mark.parametrize("name", sorted(TEMPLATE["Parameters"]))
+def test_a_parameter_says_what_it_is_and_what_it_may_be(name: str) -> None:
+    parameter = TEMPLATE["Parameters"][name]
+    assert parameter["Description"]
+    assert {"AllowedPattern", "AllowedValues", "MinValue"} & set(parameter)
+
+
+@each_schedule
+def test_a_schedule_is_punctual_has_a_time_zone_and_loses_nothing(name: str) -> None:
+    properties = SCHEDULES[name]["Properties"]
+    assert properties["FlexibleTimeWindow"] == {"Mode": "OFF"}
+    assert properties["State"] == {"Ref": "SchedulesState"}
+    assert properties["ScheduleExpressionTimezone"]
+    assert properties["Target"]["DeadLetterConfig"]
+    assert properties["Target"]["RetryPolicy"]
+    assert "<aws.scheduler.scheduled-time>" in json.dumps(properties["Target"]["Input"])
+
+
+@each_schedule
+def test_a_schedule_keeps_the_time_zone_of_its_pipeline(name: str) -> None:
+    row = TEMPLATE["Mappings"]["Schedules"][name]
+    assert row["Zone"] == load(row["Pipeline"]).time_zone
+
+
+def test_every_rule_hands_what_it_cannot_deliver_to_the_dead_letters() -> None:
+    for rule in of_type("AWS::Events::Rule").values():
+        assert all("DeadLetterConfig" in target for target in rule["Properties"]["Targets"])
+
+
+@each_pipeline
+def test_a_pipeline_has_a_machine_schedules_a_rule_alarms_and_an_output(pipeline: str) -> None:
+    rows = [name for name, row in TEMPLATE["Mappings"]["Schedules"].items() if row["Pipeline"] == pipeline]
+    assert len(set(rows) & set(SCHEDULES)) >= 2, f"{pipeline} needs a schedule for runs and one for scoring"
+    needed = {f"{pipeline}{kind}" for kind in ("Machine", "Ended", "FailedAlarm", "StaleChampionAlarm")}
+    assert needed <= set(RESOURCES)
+    assert f"{pipeline}MachineArn" in OUTPUTS
+
+
+def test_the_template_names_no_pipeline_that_has_no_folder() -> None:
+    machines = {name.removesuffix("Machine") for name in RESOURCES if re.fullmatch(r"[a-z]\w*Machine", name)}
+    assert machines == set(names())
+    # These two share the naming scheme of the machines.
+    assert not {"release", "score-batch"} & machines
+
+
+@each_pipeline
+def test_what_sagemaker_writes_for_a_pipeline_expires(pipeline: str) -> None:
+    rules = RESOURCES["LandingBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
+    prefixes = {rule["Prefix"] for rule in rules if "Prefix" in rule}
+    keys = load(pipeline).keys
+    assert {keys.jobs(), keys.checkpoints("x").partition("run_ts=")[0]} <= prefixes
+
+
+def test_training_sees_neither_holdout_nor_landing() -> None:
+    role = RESOURCES["TrainingRole"]["Properties"]
+    assert {"holdoutReader", "landingReader", "holdoutWriter", "landingWriter"}.isdisjoint(
+        policy["Ref"] for policy in role["ManagedPolicyArns"]
+    )
+    statements = [one for policy in role["Policies"] for one in policy["PolicyDocument"]["Statement"]]
+    denied = json.dumps([one["Resource"] for one in statements if one["Effect"] == "Deny"])
+    assert all(f"/{area}/*" in denied and f"/*/{area}/*" in denied for area in ("holdout", "landing"))
+
+
+def test_only_those_who_prepare_judge_and_keep_a_champion_see_the_holdout() -> None:
+    sees = {name for name, each in DEPLOYED.items() if "'holdout" in str(each["Properties"]["Policies"])}
+    assert sees == {f"{step}Function" for step in ("Prepare", "Evaluate", "Promote", "Rollback")}
+
+
+def test_a_wildcard_carries_its_reason() -> None:
+    bare = [line for line in TEMPLATE_TEXT.splitlines() if re.search(r'(Resource|Principal):\s*"\*"|- "\*"$', line)]
+    assert bare
+    assert [line for line in bare if "#" not in line] == []
+
+
+def test_no_account_is_written_down_outside_the_table_of_images() -> None:
+    before, _, rest = TEMPLATE_TEXT.partition("# images: begin")
+    _, _, after = rest.partition("# images: end")
+    config = (ROOT / "samconfig.toml").read_text()
+    assert re.findall(r"\b\d{12}\b", before + after + config) == []
+
+
+def test_the_offered_frameworks_are_those_that_have_an_image() -> None:
+    frameworks = TEMPLATE["Mappings"]["TrainingFrameworks"]
+    parameter = TEMPLATE["Parameters"]["FrameworkVersion"]
+    assert set(frameworks) == {str(value) for value in parameter["AllowedValues"]}
+    assert str(parameter["Default"]) in frameworks
+
+
+@pytest.mark.parametrize("stage", ["default", "prod"])
+def test_both_stages_expand_loops_and_are_told_apart(stage: str) -> None:
+    config = tomllib.loads((ROOT / "samconfig.toml").read_text())
+    assert config[stage]["global"]["parameters"]["language_extensions"] is True
+    assert config[stage]["deploy"]["parameters"]["resolve_s3"] is True
+    stacks = {config[each]["global"]["parameters"]["stack_name"] for each in ("default", "prod")}
+    assert len(stacks) == 2
+
+
+def environment(name: str) -> dict[str, Any]:
+    """A function's own variables."""
+    variables: dict[str, Any] = DEPLOYED[name]["Properties"].get("Environment", {}).get("Variables", {})
+    return variables

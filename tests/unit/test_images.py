@@ -1,0 +1,35 @@
+"""The table of training images, from the SDK's own table to the template."""
+
+import pytest
+
+from tools.images import BEGIN, END, mappings, pin
+
+TABLE = {
+    "versions": {
+        "2.2.0": {"py_versions": ["py310"], "registries": {"us-east-1": "111111111111"}},
+        "2.8.0": {"py_versions": ["py311", "py312"], "registries": {"us-east-1": "222222222222"}},
+        "2.10.0": {"py_versions": ["py313"], "registries": {"eu-west-1": "333333333333"}},
+    }
+}
+
+
+def test_images_with_a_python_too_old_for_the_common_layer_are_left_out() -> None:
+    block = mappings(TABLE)
+    assert '"2.8.0": {Python: py312}' in block
+    assert "2.2.0" not in block
+    assert "111111111111" not in block
+
+
+def test_every_region_that_has_one_of_the_images_is_named_once() -> None:
+    rows = [line for line in mappings(TABLE).splitlines() if "Account" in line]
+    assert rows == ['    eu-west-1: {Account: "333333333333"}', '    us-east-1: {Account: "222222222222"}']
+
+
+def test_only_what_stands_between_the_markers_changes() -> None:
+    template = f"Mappings:\n{BEGIN}\nold\n{END}\nResources:\n"
+    assert pin(template, f"{BEGIN}\nnew\n{END}") == f"Mappings:\n{BEGIN}\nnew\n{END}\nResources:\n"
+
+
+def test_a_template_without_the_markers_is_refused() -> None:
+    with pytest.raises(SystemExit, match="markers"):
+        pin("Mappings:\n", "x")
