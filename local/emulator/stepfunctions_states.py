@@ -153,7 +153,7 @@ def _assign(state: State, data: Any, ctx: Context, result: Any = None, error_out
     """All expressions of an Assign see the variables as they were before it."""
     if is_jsonata(state, ctx) and isinstance(state.get("Assign"), dict):
         new = sfn._apply_jsonata_template(state["Assign"], data, ctx, result=result, error_output=error_output)
-        ctx["variables"].update(checked(new, "set of assigned variables"))
+        ctx.setdefault("variables", {}).update(checked(new, "set of assigned variables"))
 
 
 def install() -> None:
