@@ -122,7 +122,11 @@ class World:
             "code_version": "1f2e3d4c",
             "frameworks": {"torch": "2.13.0", "onnx": "1.23.2"},
             "hyperparameters": {"epochs": 100, "lr": 0.001, "hidden_dims": "256,128,64"},
-            "metrics": {"best_epoch": 17, "best_val_mse": 0.0123},
+            "metrics": {
+                "best_epoch": 17,
+                "validation_mse": 0.0123,
+                "validation_mse_per_target": {"breakout_return_pct": 0.5},
+            },
             "device": "cpu",
         }
 

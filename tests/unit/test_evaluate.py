@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from ratchet.evaluate import Request, evaluate
 from ratchet.instants import iso
 from ratchet.settings import settings
 
-from tests.fakes import Clock
+from tests.fakes import Clock, MemoryStore
 from tests.judged import STEP, WIDTH, World, later, linear_model, world
 
 NOW = datetime(2026, 11, 21, 4, 12, tzinfo=UTC)
@@ -208,6 +209,12 @@ def test_a_champion_of_another_schema_is_not_compared_and_the_baselines_decide()
     assert any("other inputs or targets" in row["text"] for row in made.evaluation()["reasons"])
 
 
+def test_a_champion_that_answers_nan_is_not_compared_and_the_baselines_decide():
+    made = challenged(1.0, float("nan"))
+    assert judge(made)["verdict"] == "promote"
+    assert made.evaluation()["comparison"]["champion"] is None
+
+
 def test_when_no_target_varies_there_is_nothing_to_judge_by():
     made = world()
     manifest = json.loads(made.store.objects[made.pipeline.keys.manifest(made.run_ts)].body)
@@ -372,12 +379,20 @@ def test_the_handler_parses_judges_and_answers_flat_json():
     spec.loader.exec_module(app)
     made = world()
     made.bundle(made.signal)
-    result = app.handler(vars(made.request()), Context(), made.store)
+    result = app.handler(vars(made.request()), Context(), Ports(made.store), Clock(NOW))
     assert json.loads(json.dumps(result)) == result
     assert set(result) == {
         *("verdict", "reason", "reasons", "champion_etag", "champion_run_ts"),
         *("evaluation_uri", "card_uri", "sha256"),
     }
+
+
+@dataclass
+class Ports:
+    made: MemoryStore
+
+    def store(self):
+        return self.made
 
 
 class Context:

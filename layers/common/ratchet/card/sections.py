@@ -104,7 +104,7 @@ def lineage(evaluation: Evaluation) -> Markup:
         tag("h3", "Hyperparameters"),
         _facts(sorted(lines["hyperparameters"].items()), "short"),
         tag("h3", "Training metrics"),
-        _facts(sorted((name, _short(value)) for name, value in lines["metrics"].items()), "short"),
+        _facts([(name, _short(value)) for name, value in _flat(lines["metrics"])], "short"),
         tag("h3", "Frameworks"),
         _facts(sorted(lines["frameworks"].items()), "short"),
     )
@@ -175,6 +175,15 @@ def _cells(row: Sequence[Content]) -> Markup:
 
 def _share(count: int, whole: int) -> str:
     return words.percent(count / whole, signed=False)
+
+
+def _flat(values: Mapping[str, Any]) -> list[tuple[str, object]]:
+    """Names and values in order of name; a mapping's own entries follow its name."""
+    found: list[tuple[str, object]] = []
+    for name, value in sorted(values.items()):
+        nested = isinstance(value, Mapping)
+        found += [(f"{name}: {words.target(key)}", part) for key, part in value.items()] if nested else [(name, value)]
+    return found
 
 
 def _short(value: object) -> object:

@@ -33,7 +33,7 @@ def predicted_against_realised(predicted: Floats, realised: Floats, name: str, u
     label = f"{name}: realised over predicted, {len(realised):,} rows, correlation {_correlation(predicted, realised)}."
     marks = (_density(predicted, realised, x, y), perfect, [dot(*mean, "mean") for mean in means])
     chart = frame(*marks, x=x, y=y, x_ticks=_numbers(x, 4), y_ticks=_numbers(y, 4), label=label, shape="square")
-    return _panel(name, f"r = {_correlation(predicted, realised)}", chart, f"predicted, {unit}")
+    return _panel(name, f"r = {_correlation(predicted, realised)}", chart, f"→ predicted, ↑ realised ({unit})")
 
 
 def residuals_over_time(minutes: Minutes, residual: Floats, name: str, unit: str) -> Markup:

@@ -84,7 +84,7 @@ def gather(
         # A look at rows that could have promoted spends alpha, whatever comes of it.
         ledger.record(store, pipeline.keys, test)
     found = [*preconditions, *(judge.checks(judgement, pipeline) if judgement else [])]
-    if champion and not rival:
+    if champion and judgement and not judgement.comparison:
         found.append(checks.incomparable())
     return Found(challenger, champion, etag, manifest, targets, health, scored, test, new, alpha, judgement, found)
 

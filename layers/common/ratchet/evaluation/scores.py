@@ -18,7 +18,8 @@ Minutes = NDArray[np.int64]
 class Scores:
     """Rows in order of time: minutes since the epoch [N], realised and predicted values [N, targets].
 
-    `champion` is None where there is nothing to compare with. `total` counts the holdout's rows before it was cut.
+    `champion` is None where there is nothing to compare with: no champion, or one whose answers are no numbers.
+    `total` counts the holdout's rows before it was cut.
     """
 
     minutes: Minutes
@@ -43,7 +44,8 @@ def score(path: Path, targets: list[str], challenger: Model, champion: Model | N
         np.concatenate([batch[1][index] for batch in batches]) if batches else np.empty((0, len(targets)))
         for index in range(1 + len(models))
     ]
-    return Scores(minutes, values[0], values[1], values[2] if champion else None, holdout.count(path))
+    rival = values[2] if champion and np.isfinite(values[2]).all() else None
+    return Scores(minutes, values[0], values[1], rival, holdout.count(path))
 
 
 def _batches(path: Path, targets: list[str], models: list[Model], first: int) -> list[tuple[Minutes, list[Floats]]]:

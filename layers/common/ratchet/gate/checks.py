@@ -103,8 +103,11 @@ def identity(challenger_sha256: str, champion_sha256: str | None) -> Check:
 
 
 def incomparable() -> Check:
-    """Says why nothing was compared with a champion that the pipeline's declaration has left behind."""
-    text = "The champion has other inputs or targets than the pipeline declares now; only the baselines were compared."
+    """Says why only the baselines decided although there is a champion."""
+    text = (
+        "The champion cannot be compared: it has other inputs or targets than the pipeline declares now, "
+        "or answers that are no numbers. The naive baselines decide."
+    )
     return Check("champion", True, text)
 
 
