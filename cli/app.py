@@ -2,7 +2,7 @@
 
 import click
 
-from cli import executions, laptop, models, scoring
+from cli import executions, laptop, logs, models, scoring
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -23,7 +23,7 @@ for each in (
     models.card,
     scoring.score,
     models.rollback,
-    executions.logs,
+    logs.logs,
     executions.pause,
     executions.resume,
     laptop.env,

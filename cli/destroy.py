@@ -1,7 +1,6 @@
 """Taking a target away whole: what CloudFormation leaves behind goes too, and what stays is named."""
 
 import shutil
-from typing import Any
 
 from botocore.exceptions import WaiterError
 
@@ -32,7 +31,7 @@ def destroy_stack(target: Target, progress: Progress) -> dict[str, list[str]]:
 
     Raises CommandError when CloudFormation cannot delete the stack.
     """
-    bucket, own = target.output("LandingBucket"), target.output("LandingBucketIsOurs") == "true"
+    bucket, own = target.output("BucketName"), _made_by_stack(target, "LandingBucket")
     formation, s3 = target.client("cloudformation"), target.client("s3")
     # Switched off first: a schedule that fires half-way would write into the bucket that is being emptied.
     progress("Deleting the stack")
@@ -49,11 +48,9 @@ def destroy_stack(target: Target, progress: Progress) -> dict[str, list[str]]:
         removed.append(f"bucket {bucket} with {count} object versions")
     else:
         kept.append(f"bucket {bucket}, which the stack did not make")
-    kept += [f"log group {name}" for name in _log_groups(target)]
     return {"removed": removed, "kept": kept}
 
 
-def _log_groups(target: Target) -> list[str]:
-    client: Any = target.client("logs")
-    pages = client.get_paginator("describe_log_groups").paginate(logGroupNamePrefix=f"/aws/lambda/{target.stack}-")
-    return [group["logGroupName"] for page in pages for group in page["logGroups"]]
+def _made_by_stack(target: Target, resource: str) -> bool:
+    pages = target.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=target.stack)
+    return resource in {row["LogicalResourceId"] for page in pages for row in page["StackResourceSummaries"]}

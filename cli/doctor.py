@@ -50,7 +50,7 @@ def _stack(target: Target) -> Check:
 
 
 def _quota(target: Target) -> Check:
-    instance = target.output("TrainInstanceType")
+    instance = target.output("TrainingInstanceType")
     pages = target.client("service-quotas").get_paginator("list_service_quotas").paginate(ServiceCode="sagemaker")
     wanted = f"{instance} {TRAINING_QUOTA}"
     quotas = {quota["QuotaName"]: quota["Value"] for page in pages for quota in page["Quotas"]}
@@ -62,13 +62,13 @@ def _quota(target: Target) -> Check:
 
 
 def _versioning(target: Target) -> Check:
-    state = target.client("s3").get_bucket_versioning(Bucket=target.output("LandingBucket")).get("Status", "off")
+    state = target.client("s3").get_bucket_versioning(Bucket=target.output("BucketName")).get("Status", "off")
     remedy = "Switch versioning on: aws s3api put-bucket-versioning."
     return Check("bucket versioning", state == "Enabled", state, remedy)
 
 
 def _tls(target: Target) -> Check:
-    policy = json.loads(target.client("s3").get_bucket_policy(Bucket=target.output("LandingBucket"))["Policy"])
+    policy = json.loads(target.client("s3").get_bucket_policy(Bucket=target.output("BucketName"))["Policy"])
     denies = [_denies_plain_http(statement) for statement in policy["Statement"]]
     remedy = "Add a policy that denies aws:SecureTransport = false."
     return Check("bucket policy", any(denies), "TLS only" if any(denies) else "allows plain HTTP", remedy)
@@ -80,13 +80,13 @@ def _denies_plain_http(statement: dict[str, Any]) -> bool:
 
 
 def _events(target: Target) -> Check:
-    answer = target.client("s3").get_bucket_notification_configuration(Bucket=target.output("LandingBucket"))
+    answer = target.client("s3").get_bucket_notification_configuration(Bucket=target.output("BucketName"))
     on = "EventBridgeConfiguration" in answer
     return Check("bucket events", on, "sent to EventBridge" if on else "off", "Switch EventBridge on for the bucket.")
 
 
 def _secret(target: Target) -> Check:
-    name = target.output("SupabaseSecret")
+    name = target.output("SecretName")
     if name.startswith("ssm:"):
         answer = target.client("ssm").get_parameter(Name=name.removeprefix("ssm:"), WithDecryption=True)
         text = answer["Parameter"]["Value"]

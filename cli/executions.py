@@ -1,20 +1,18 @@
-"""Commands about runs: `run`, `pause`, `resume`, `logs`."""
+"""Commands about runs: `run`, `pause`, `resume`."""
 
 import json
 import secrets
 import sys
-import time
-from datetime import UTC, datetime
 from typing import Any
 
 import click
 from ratchet import claim
 from ratchet.errors import BadInput
-from ratchet.instants import iso, parse_instant, run_name, utc_now
+from ratchet.instants import parse_instant, run_name, utc_now
 from rich.console import Console
 from rich.panel import Panel
 
-from cli.errors import ALREADY_RUNNING, FAILED, INTERRUPTED, CommandError
+from cli.errors import ALREADY_RUNNING, FAILED, INTERRUPTED
 from cli.follow import Follower
 from cli.options import Session, command, pipeline_argument
 
@@ -64,20 +62,6 @@ def pause(session: Session) -> None:
 def resume(session: Session) -> None:
     """Switch the schedules on again."""
     _switch(session, "ENABLED")
-
-
-@click.command()
-@click.argument("function", required=False)
-@click.option("--since", default=60, show_default=True, metavar="MINUTES", help="How far back.")
-@click.option("--run", "run_ts", metavar="RUN", help="Only lines of this run.")
-@command
-def logs(session: Session, function: str | None, since: int, run_ts: str | None) -> None:
-    """Show what the functions logged, all of them or one FUNCTION (its folder's name)."""
-    client = session.target.client("logs")
-    start = int((time.time() - 60 * since) * 1000)
-    lines = [line for group in _groups(session, function) for line in _lines(client, group, start, run_ts)]
-    lines.sort(key=lambda line: line["at"])
-    session.output.show(lines, lambda console: _print_lines(console, lines))
 
 
 def _input(text: str, at: str | None, resume: str | None) -> dict[str, Any]:
@@ -147,40 +131,3 @@ def _switch(session: Session, state: str) -> None:
             console.print(f"{entry['schedule']}: {state.lower()}  {entry['expression']}")
 
     session.output.show(switched, render)
-
-
-def _groups(session: Session, function: str | None) -> list[str]:
-    prefix = f"/aws/lambda/{session.target.stack}-"
-    pages = session.target.client("logs").get_paginator("describe_log_groups").paginate(logGroupNamePrefix=prefix)
-    groups = [group["logGroupName"] for page in pages for group in page["logGroups"]]
-    if function is None:
-        return groups
-    wanted = [group for group in groups if group.removeprefix(prefix) == function.replace("_", "-")]
-    if not wanted:
-        known = ", ".join(sorted(group.removeprefix(prefix) for group in groups)) or "none yet"
-        raise CommandError(f"No function '{function}' has logged; those that have: {known}.")
-    return wanted
-
-
-def _lines(client: Any, group: str, start: int, run_ts: str | None) -> list[dict[str, str]]:
-    arguments: dict[str, Any] = {"logGroupName": group, "startTime": start}
-    if run_ts:
-        arguments["filterPattern"] = f'"{run_ts}"'
-    pages = client.get_paginator("filter_log_events").paginate(**arguments)
-    return [
-        {
-            "at": iso(datetime.fromtimestamp(event["timestamp"] / 1000, UTC)),
-            "function": group.rpartition("/")[2],
-            "message": event["message"].rstrip(),
-        }
-        for page in pages
-        for event in page["events"]
-    ]
-
-
-def _print_lines(console: Console, lines: list[dict[str, str]]) -> None:
-    for line in lines:
-        console.print(f"[dim]{line['at']}[/] [cyan]{line['function']}[/] ", end="")
-        console.print(line["message"], markup=False)
-    if not lines:
-        console.print("Nothing was logged in that time.")

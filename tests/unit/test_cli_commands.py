@@ -17,14 +17,12 @@ from tests.fakes import MemoryStore
 from tests.unit.test_promote import World
 
 OUTPUTS = {
-    "LandingBucket": "bucket",
-    "LandingBucketIsOurs": "true",
-    "ReturnsMachineArn": "arn:machine",
-    "RollbackFunction": "rollback",
-    "ScoreFunction": "score",
+    "BucketName": "bucket",
+    "returnsMachineArn": "arn:machine",
+    "RollbackFunctionName": "rollback",
+    "ScoreFunctionName": "score",
     "ScheduleNames": "hourly,scoring",
-    "SupabaseSecret": "ratchet/supabase",
-    "TrainInstanceType": "ml.g4dn.xlarge",
+    "FunctionLogGroup": "/ratchet/functions",
 }
 
 
@@ -252,6 +250,38 @@ def test_schedules_are_switched_whole(command: str, state: str) -> None:
     assert ratchet(FakeTarget(scheduler=scheduler), command).exit_code == 0
     assert [(one["Name"], one["State"]) for one in scheduler.updated] == [("hourly", state), ("scoring", state)]
     assert all(one["Target"] == {"Arn": "a"} for one in scheduler.updated)
+
+
+class Logs:
+    """A log group with these lines."""
+
+    def __init__(self, *messages: str) -> None:
+        self.messages = messages
+
+    def get_paginator(self, _: str) -> "Logs":
+        return self
+
+    def paginate(self, **_: Any) -> list[dict[str, Any]]:
+        return [{"events": [{"timestamp": 1_795_000_000_000, "message": message} for message in self.messages]}]
+
+
+def said(function: str, message: str, **fields: Any) -> str:
+    return json.dumps({"function_name": f"ratchet-{function}Function-1a2b", "message": message, **fields})
+
+
+def test_logs_are_lines_with_their_fields() -> None:
+    logs = Logs("START RequestId: 1", said("TakeLease", "Lease taken", level="INFO", token=3), said("Score", "Scored"))
+    shown = ratchet(FakeTarget(logs=logs), "logs").stdout
+    assert "take_lease         Lease taken  token=3" in shown
+    assert "START" not in shown
+    rows = json.loads(ratchet(FakeTarget(logs=logs), "logs", "score", "--json").stdout)
+    assert [row["message"] for row in rows] == ["Scored"]
+
+
+def test_a_function_that_said_nothing_is_told_with_those_that_did() -> None:
+    result = ratchet(FakeTarget(logs=Logs(said("Score", "Scored"))), "logs", "nope")
+    assert result.exit_code == 1
+    assert "these did: score" in result.stderr
 
 
 def test_every_command_answers_in_json() -> None:
