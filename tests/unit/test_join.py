@@ -5,7 +5,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 from ratchet.errors import ForeignDocument
@@ -59,6 +59,7 @@ def sorted_keys() -> SearchStrategy[list[list[int]]]:
     return st.tuples(keys, st.lists(st.integers(0, 40), max_size=4)).map(lambda pair: cut(*pair))
 
 
+@settings(deadline=None)
 @given(sorted_keys(), sorted_keys(), st.integers(-3, 3), st.sampled_from([1, 3, 1000]))
 def test_the_join_equals_the_definition_for_any_files_batches_and_repeated_keys(
     tmp_path_factory: pytest.TempPathFactory, left: list[list[int]], right: list[list[int]], shift: int, batch: int

@@ -2,7 +2,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from ratchet.errors import BadConfiguration
 from ratchet.tables.split import PARTS, split, validate
@@ -12,6 +12,7 @@ from tests.landed import returns
 MINUTE = 60_000_000
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.integers(0, 5000), min_size=3, max_size=300, unique=True),
     st.integers(1, 6),
@@ -35,6 +36,7 @@ def test_parts_are_disjoint_in_order_and_no_label_reaches_the_embargo_before_the
             assert first - last > embargo_minutes * MINUTE
 
 
+@settings(deadline=None)
 @given(st.integers(300, 3000))
 def test_consecutive_slots_split_70_10_20_and_lose_one_row_at_each_embargo(count: int) -> None:
     instants = np.arange(count, dtype=np.int64) * 10 * MINUTE

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from ratchet.targets import describe
@@ -24,6 +24,7 @@ def test_the_negative_of_an_earlier_target_is_not_counted() -> None:
     assert described(long=LONG, short=-LONG) == {"long": None, "short": "redundant: -1 * long"}
 
 
+@settings(deadline=None)
 @given(st.floats(0.01, 100), st.floats(-10, 10), st.booleans())
 def test_every_affine_function_of_an_earlier_target_is_found(slope: float, offset: float, negative: bool) -> None:
     reason = described(long=LONG, other=(-slope if negative else slope) * LONG + offset)["other"]
