@@ -39,7 +39,7 @@ def modules(root: Path) -> list[Path]:
 
 
 def imported(path: Path) -> Iterator[str]:
-    """The dotted names that a module imports, anywhere in it; those for type checking alone are left out."""
+    """What a module imports, anywhere in it, as dotted names; what it needs for type checking alone is left out."""
     tree = ast.parse(path.read_text())
     typing_only = {id(node) for block in ast.walk(tree) if _is_type_checking(block) for node in ast.walk(block)}
     for node in ast.walk(tree):
@@ -49,6 +49,7 @@ def imported(path: Path) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
             yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 def _is_type_checking(node: ast.AST) -> bool:

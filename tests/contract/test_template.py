@@ -129,7 +129,12 @@ def test_a_pipeline_has_a_machine_schedules_a_rule_alarms_and_an_output(pipeline
     assert len(set(rows) & set(SCHEDULES)) >= 2, f"{pipeline} needs a schedule for runs and one for scoring"
     needed = {f"{pipeline}{kind}" for kind in ("Machine", "Ended", "FailedAlarm", "StaleChampionAlarm")}
     assert needed <= set(RESOURCES)
-    assert f"{pipeline}MachineArn" in OUTPUTS
+    assert OUTPUTS[f"{pipeline.capitalize()}MachineArn"]["Value"] == {"Ref": f"{pipeline}Machine"}
+
+
+def test_the_command_line_is_told_of_every_schedule() -> None:
+    (_, told) = OUTPUTS["ScheduleNames"]["Value"]["Fn::Join"]
+    assert {each["Ref"] for each in told} == set(SCHEDULES)
 
 
 def test_the_template_names_no_pipeline_that_has_no_folder() -> None:
