@@ -16,7 +16,9 @@ import pyarrow.parquet as pq
 from onnx import TensorProto, helper, numpy_helper
 from ratchet.catalog import Pipeline, load
 from ratchet.evaluate import Request
+from ratchet.evaluation.measure import Cost
 from ratchet.instants import iso, run_name
+from ratchet.serving.bundle import Bundle
 from ratchet.store import encode
 
 from tests.fakes import MemoryStore
@@ -239,6 +241,11 @@ def _manifest(made: World, realised: np.ndarray, half: int) -> dict[str, Any]:
         "source": "supabase",
         "limit": 0,
     }
+
+
+def cheap(bundle: Bundle) -> Cost:
+    """Says what a small model costs, at once."""
+    return Cost(p95_ms=0.02, memory_mib=70.0)
 
 
 def later(run_ts: str, hours: int) -> str:

@@ -13,7 +13,7 @@ from ratchet.card.markup import Markup, join, tag
 from ratchet.evaluate import evaluate
 
 from tests.fakes import Clock
-from tests.judged import WIDTH, later, world
+from tests.judged import WIDTH, cheap, later, world
 
 VOID = {"br", "col", "link", "meta", "img", "input", "hr"}
 ALWAYS = ["reasons", "data", "lineage"]
@@ -54,7 +54,7 @@ class Page(HTMLParser):
 def judged(made, *, allow_synthetic=False):
     """The evaluation and the page of a run."""
     clock = Clock(datetime(2026, 11, 21, 4, 12, tzinfo=UTC))
-    evaluate(made.store, clock, made.pipeline, made.request(), allow_synthetic=allow_synthetic)
+    evaluate(made.store, clock, made.pipeline, made.request(), allow_synthetic=allow_synthetic, measure=cheap)
     return made.evaluation(), made.store.objects[made.pipeline.keys.card(made.run_ts)].body
 
 

@@ -10,17 +10,20 @@ import numpy as np
 import pytest
 from ratchet.errors import BadBundle, BadInput, ContractError, ForeignDocument
 from ratchet.evaluate import Request, evaluate
+from ratchet.evaluation import measure
 from ratchet.instants import iso
+from ratchet.serving.bundle import read_bundle
 from ratchet.settings import settings
 
 from tests.fakes import Clock, MemoryStore
-from tests.judged import STEP, WIDTH, World, later, linear_model, world
+from tests.judged import STEP, WIDTH, World, cheap, later, linear_model, world
 
 NOW = datetime(2026, 11, 21, 4, 12, tzinfo=UTC)
 
 
-def judge(made: World, run_ts: str | None = None, *, allow_synthetic: bool = False):
-    return evaluate(made.store, Clock(NOW), made.pipeline, made.request(run_ts), allow_synthetic=allow_synthetic)
+def judge(made: World, run_ts: str | None = None, *, allow_synthetic: bool = False, measure=cheap):
+    request = made.request(run_ts)
+    return evaluate(made.store, Clock(NOW), made.pipeline, request, allow_synthetic=allow_synthetic, measure=measure)
 
 
 def challenged(good: float, bad: float, **options) -> World:
@@ -194,6 +197,26 @@ def test_a_bundle_over_its_budget_is_kept_out():
     assert judge(made)["verdict"] == "keep"
     assert failed(made.evaluation()) == ["budget_size"]
     assert made.evaluation()["budgets"]["p95_ms"]["measured"] > 0
+
+
+def test_what_serving_costs_is_measured_in_a_process_of_its_own():
+    made = world()
+    made.bundle(made.signal)
+    judge(made, measure=measure.cost)
+    budgets = made.evaluation()["budgets"]
+    # A Python with numpy and onnxruntime is far above 30 MiB; this test's own process far above 400 with pyarrow.
+    assert 30 < budgets["memory_mib"]["measured"] < 200
+    assert 0 < budgets["p95_ms"]["measured"] < 50
+
+
+def test_a_model_that_only_fails_when_it_runs_is_a_named_error(tmp_path):
+    made = world()
+    made.bundle(made.signal)
+    (tmp_path / "a").write_bytes(made.store.objects[made.pipeline.keys.model(made.run_ts)].body)
+    bundle = read_bundle(tmp_path / "a", tmp_path / "bundle", "returns")
+    bundle.model_path.write_bytes(b"gone bad")
+    with pytest.raises(BadBundle, match=r"process of its own: .*BadBundle"):
+        measure.cost(bundle)
 
 
 def test_a_champion_of_another_schema_is_not_compared_and_the_baselines_decide():

@@ -13,6 +13,7 @@ from ratchet.catalog import Pipeline
 from ratchet.errors import BadInput
 from ratchet.evaluation import document
 from ratchet.evaluation.evidence import Found, Sources, gather
+from ratchet.evaluation.measure import Measure, cost
 from ratchet.instants import Clock, iso
 from ratchet.pointer import Pointer
 from ratchet.retention import EXPIRES
@@ -42,7 +43,13 @@ class Request:
 
 
 def evaluate(
-    store: ObjectStore, clock: Clock, pipeline: Pipeline, request: Request, *, allow_synthetic: bool
+    store: ObjectStore,
+    clock: Clock,
+    pipeline: Pipeline,
+    request: Request,
+    *,
+    allow_synthetic: bool,
+    measure: Measure = cost,
 ) -> Document:
     """The function's result (docs/contracts.md, `evaluate`).
 
@@ -56,7 +63,7 @@ def evaluate(
         sources = Sources(
             request.run_ts, request.bundle_uri, request.holdout_uri, request.manifest_uri, allow_synthetic
         )
-        found = gather(store, pipeline, sources, champion, Path(folder))
+        found = gather(store, pipeline, sources, champion, Path(folder), measure)
     evaluation = document.build(
         found,
         sources,

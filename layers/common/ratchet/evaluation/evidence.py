@@ -9,11 +9,12 @@ import numpy as np
 
 from ratchet.catalog import Pipeline
 from ratchet.errors import BadBundle, ContractError
-from ratchet.evaluation import candidates, judge, ledger, measure, scores
+from ratchet.evaluation import candidates, judge, ledger, scores
 from ratchet.evaluation.candidates import Candidate
 from ratchet.evaluation.health import Health, examine, schema_problems
 from ratchet.evaluation.judge import Judgement, Target
 from ratchet.evaluation.ledger import Entry
+from ratchet.evaluation.measure import Measure
 from ratchet.evaluation.scores import Scores
 from ratchet.gate import bootstrap, checks, policy
 from ratchet.gate.checks import Check
@@ -51,7 +52,12 @@ class Found:
 
 
 def gather(
-    store: ObjectStore, pipeline: Pipeline, sources: Sources, present: tuple[Pointer, str] | None, folder: Path
+    store: ObjectStore,
+    pipeline: Pipeline,
+    sources: Sources,
+    present: tuple[Pointer, str] | None,
+    folder: Path,
+    measure: Measure,
 ) -> Found:
     """All of it, with `folder` for what has to be on disk; `present` is the pointer and its tag.
 
@@ -61,9 +67,8 @@ def gather(
     champion, etag = present or (None, None)
     manifest = _manifest(store, sources.manifest_uri)
     targets = judge.targets_of(manifest, pipeline.data.targets)
-    before = measure.resident_mib()
     challenger = candidates.fetch(store, sources.bundle_uri, folder / "challenger", pipeline.name)
-    health = examine(challenger, pipeline, before)
+    health = examine(challenger, pipeline, measure)
     rival = _rival(store, champion, pipeline, folder)
     scored = _score(store, sources, manifest, pipeline, folder, challenger, rival)
     test = ledger.plan(store, pipeline.keys, sources.run_ts, champion.seq if champion else 0, _last(scored))

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from ratchet.catalog import Pipeline
 from ratchet.errors import BadBundle
-from ratchet.evaluation import measure
 from ratchet.evaluation.candidates import Candidate
+from ratchet.evaluation.measure import Measure
 from ratchet.gate import checks
 from ratchet.gate.checks import Check, Parity
 
@@ -21,8 +21,8 @@ class Health:
     budgets: dict[str, dict[str, float]]
 
 
-def examine(challenger: Candidate, pipeline: Pipeline, resident_before: float) -> Health:
-    """Runs the reference rows and measures; `resident_before` is the process's memory before the model was loaded."""
+def examine(challenger: Candidate, pipeline: Pipeline, measure: Measure) -> Health:
+    """Runs the reference rows and measures. Raises BadBundle when the model cannot be run at all."""
     features, expected = challenger.bundle.reference()
     problems = schema_problems(challenger, pipeline)
     if features.shape[1:] != (challenger.model.width,):
@@ -30,9 +30,8 @@ def examine(challenger: Candidate, pipeline: Pipeline, resident_before: float) -
             f"reference.npz holds rows of shape {features.shape[1:]}, not what the model takes; train again."
         )
     parity = checks.parity_of(challenger.model.predict(features), expected)
-    measured = {"bundle_mib": challenger.size / _MIB, "p95_ms": measure.p95_ms(challenger.model, features[:1])}
-    measure.run_full_chunk(challenger.model, features[:1])
-    measured["memory_mib"] = max(0.0, measure.resident_mib() - resident_before)
+    cost = measure(challenger.bundle)
+    measured = {"bundle_mib": challenger.size / _MIB, "p95_ms": cost.p95_ms, "memory_mib": cost.memory_mib}
     limits = pipeline.gate.budgets
     found = [checks.schema(problems), checks.parity(parity), *checks.budgets(measured, limits)]
     return Health(found, parity, {name: {"measured": measured[name], "limit": limits[name]} for name in limits})

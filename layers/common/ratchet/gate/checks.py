@@ -13,7 +13,7 @@ PARITY_TOLERANCE = 1e-4
 _BUDGETS = {
     "bundle_mib": ("size", "The bundle is", "MiB"),
     "p95_ms": ("latency", "One row takes", "ms (p95)"),
-    "memory_mib": ("memory", "Loading and running it takes", "MiB"),
+    "memory_mib": ("memory", "A process that serves it takes", "MiB"),
 }
 
 
