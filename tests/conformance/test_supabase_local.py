@@ -49,30 +49,44 @@ def seeded(server):
     return server
 
 
-def test_the_service_key_reads_rows_with_256_floats(seeded):
-    client = create_client(seeded.url, seeded.service_key)
+@pytest.fixture
+def connect(server):
+    """Clients of supabase-py whose connections end with the test; supabase-py closes none itself."""
+    opened = []
+
+    def connected(key):
+        opened.append(create_client(server.url, key))
+        return opened[-1]
+
+    yield connected
+    for client in opened:
+        client.postgrest.session.close()
+
+
+def test_the_service_key_reads_rows_with_256_floats(seeded, connect):
+    client = connect(seeded.service_key)
     rows = client.table("ai_outputs").select("*").order("base_ts", desc=True).limit(1).execute().data
     assert rows[0]["base_ts"].replace(" ", "T").startswith("2026-11-21T04:00:00")
     assert len(rows[0]["embedding_a"]) == len(rows[0]["embedding_b"]) == 256
 
 
-def test_a_wrong_key_is_refused_with_401(seeded):
-    client = create_client(seeded.url, "sb_secret_wrong")
+def test_a_wrong_key_is_refused_with_401(seeded, connect):
+    client = connect("sb_secret_wrong")
     with pytest.raises(APIError, match="Invalid API key"):
         client.table("ai_outputs").select("base_ts").execute()
     with pytest.raises(SourceRefused, match="refuses the key"):
         seed_returns(Rest(seeded.url, "sb_secret_wrong"), rows=2, clock=lambda: NOW)
 
 
-def test_a_page_is_capped_at_1000_rows_in_silence(seeded):
-    client = create_client(seeded.url, seeded.service_key)
+def test_a_page_is_capped_at_1000_rows_in_silence(seeded, connect):
+    client = connect(seeded.service_key)
     assert len(client.table("simulations_10m").select("ts").limit(5000).execute().data) == 1000
 
 
-def test_without_a_row_policy_the_answer_is_empty_and_200(seeded):
-    anonymous = create_client(seeded.url, seeded.anon_key)
+def test_without_a_row_policy_the_answer_is_empty_and_200(seeded, connect):
+    anonymous = connect(seeded.anon_key)
     assert anonymous.table("ai_outputs").select("base_ts").execute().data == []
-    client = create_client(seeded.url, seeded.service_key)
+    client = connect(seeded.service_key)
     with psycopg.connect(seeded.db_url, autocommit=True) as database:
         database.execute("alter policy service_role_all on simulations_10m using (false)")
         try:
@@ -81,8 +95,8 @@ def test_without_a_row_policy_the_answer_is_empty_and_200(seeded):
             database.execute("alter policy service_role_all on simulations_10m using (true)")
 
 
-def test_predictions_can_be_upserted(seeded):
-    client = create_client(seeded.url, seeded.service_key)
+def test_predictions_can_be_upserted(seeded, connect):
+    client = connect(seeded.service_key)
     instants = {"base_ts": "2026-11-21T04:00:00Z", "target_ts": "2026-11-21T04:10:00Z"}
     row = {**instants, "model_run_ts": "2026-11-21T04-00-00Z", "pred": {"a": 1.5}}
     for _ in range(2):
