@@ -65,7 +65,7 @@ class FakeSource:
     def has_rows(self, name: str, table: Table) -> bool:
         return bool(self.tables.get(name))
 
-    def filtered(self) -> bool:
+    def filtered(self, name: str) -> bool:
         return self.hides
 
     def marker(self) -> Marker:

@@ -1,5 +1,6 @@
 """Extraction: every row of the source lands once, whatever the page cap, overlap or moment of a kill."""
 
+from contextlib import suppress
 from datetime import timedelta
 
 import numpy as np
@@ -205,10 +206,9 @@ def test_any_interleaving_of_arrivals_kills_and_time_limits_lands_exactly_the_ro
         elif what == "correct":
             rows[last] = 1000.0 + number
         source.dies_at = source.pages + dies_after if dies_after else None
-        try:
+        with suppress(Killed):
             run_all(store, source, clock, run=f"r{number}", calls=calls)
-        except Killed:
-            source.dies_at = None
+        source.dies_at = None
     run_all(store, source, clock, run="last")
     assert landed(store) == source.tables["left"]
     mark, _ = watermark.read(store, KEYS, "left")

@@ -61,7 +61,7 @@ def check_canary(work: Work) -> None:
     filled = {name for name, table in declared.tables.items() if work.source.has_rows(name, table)}
     canary = declared.canary
     landed = watermark.read(work.store, work.pipeline.keys, canary)[0].rows
-    if canary in filled or not (filled or landed or work.source.filtered()):
+    if canary in filled or not (filled or landed or work.source.filtered(canary)):
         return
     clue = f"although {', '.join(sorted(filled))} has rows" if filled else "to this key"
     clue = f"although {landed} rows of it were read before" if landed else clue

@@ -15,6 +15,8 @@ from ratchet.extraction.watermark import Watermark
 from ratchet.instants import Clock, iso
 from ratchet.store import ObjectStore
 
+RESERVE_SECONDS = 60.0
+
 
 @dataclass(frozen=True)
 class Work:
@@ -29,6 +31,12 @@ class Work:
     token: int
     out_of_time: Callable[[], bool]
     """Whether the invocation should come to its end and be called again."""
+
+
+def stop_before(time_left: Callable[[], float]) -> Callable[[], bool]:
+    """Says that the time is up when fewer seconds are left than a page with its retries and landing it may take."""
+    reserve = min(RESERVE_SECONDS, time_left() / 3)
+    return lambda: time_left() < reserve
 
 
 @dataclass

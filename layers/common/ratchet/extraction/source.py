@@ -62,8 +62,8 @@ class Source(Protocol):
     def has_rows(self, name: str, table: Table) -> bool:
         """Checks that the declared columns can be read, and says whether there is any row."""
 
-    def filtered(self) -> bool:
-        """Whether row policies apply to this reader, so that no rows may mean that it may see none."""
+    def filtered(self, name: str) -> bool:
+        """Whether row policies apply to this reader of the table, so that no rows may mean that it may see none."""
 
     def marker(self) -> Marker:
         """What `ratchet_seed` says; all unknown where there is no such table or row."""

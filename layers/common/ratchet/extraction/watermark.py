@@ -54,6 +54,10 @@ class Watermark:
         """Rows set aside on all days."""
         return sum(day.rejected for day in self.days.values())
 
+    def summary(self) -> Document:
+        """What a step says about the table."""
+        return {"rows": self.rows, "rejected": self.rejected, "watermark": self.watermark}
+
 
 def read(store: ObjectStore, keys: Keys, table: str) -> tuple[Watermark, str | None]:
     """The watermark of a table and its tag; a blank one without a tag before the first run. Raises ForeignDocument."""
