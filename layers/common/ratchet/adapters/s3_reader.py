@@ -31,6 +31,10 @@ class S3Reader:
         self._host = endpoint.netloc
         self._connection = kind(self._host, timeout=TIMEOUT_SECONDS)
 
+    def close(self) -> None:
+        """Closes the connection; the next read opens another."""
+        self._connection.close()
+
     def get(self, key: str) -> Stored | None:
         """See the port."""
         return self._fetch(key) or self._sdk().get(key)

@@ -6,6 +6,8 @@ there is here; what a model is asked, and where its answers go, is `score`'s bus
 
 import hashlib
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from ratchet import pointer
-from ratchet.catalog import Pipeline
+from ratchet.catalog import Pipeline, load
 from ratchet.errors import BadBundle, ContractError, NoChampion, RatchetError
+from ratchet.instants import parse_instant
 from ratchet.keys import Keys
 from ratchet.pointer import Pointer
 from ratchet.serving import session
@@ -71,6 +74,17 @@ class Follower:
         except ContractError as error:
             self._broken = (found[1], error)
             raise
+
+
+@cache
+def follower(pipeline: str) -> Follower:
+    """This process's hold on the champion of the pipeline of that name. Raises UnknownPipeline."""
+    return Follower(load(pipeline))
+
+
+def age_hours(champion: Champion, now: datetime) -> float:
+    """Hours since the instant of the run that trained the champion."""
+    return (now - parse_instant(champion.pointer.run_ts)) / timedelta(hours=1)
 
 
 def _read(store: Reader, keys: Keys) -> tuple[Pointer, str]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from ratchet.catalog import Pipeline
-from ratchet.errors import StaleInput
+from ratchet.errors import BadInput, ForeignDocument, StaleInput
 from ratchet.instants import Clock, iso, parse_instant, run_name
 from ratchet.serving.champion import Champion
 from ratchet.serving.score import Answer, shape
@@ -77,7 +77,12 @@ def _state(pipeline: Pipeline, store: ObjectStore) -> tuple[datetime | None, str
     stored = store.get(key)
     if stored is None:
         return None, None
-    return parse_instant(str(decode(stored, key).get("base_ts"))), stored.etag
+    try:
+        return parse_instant(str(decode(stored, key).get("base_ts"))), stored.etag
+    except BadInput as error:
+        raise ForeignDocument(
+            f"{key} names no base_ts; move it away, Ratchet keeps a document of its own there."
+        ) from error
 
 
 def _inputs(pipeline: Pipeline, source: "Source", last: datetime | None, now: datetime) -> Inputs:
