@@ -31,7 +31,7 @@ def destroy_stack(target: Target, progress: Progress) -> dict[str, list[str]]:
 
     Raises CommandError when CloudFormation cannot delete the stack.
     """
-    bucket, own = target.output("BucketName"), _made_by_stack(target, "LandingBucket")
+    bucket, own = target.output("LandingBucket"), target.output("LandingBucketIsOurs") == "true"
     formation, s3 = target.client("cloudformation"), target.client("s3")
     # Switched off first: a schedule that fires half-way would write into the bucket that is being emptied.
     progress("Deleting the stack")
@@ -49,8 +49,3 @@ def destroy_stack(target: Target, progress: Progress) -> dict[str, list[str]]:
     else:
         kept.append(f"bucket {bucket}, which the stack did not make")
     return {"removed": removed, "kept": kept}
-
-
-def _made_by_stack(target: Target, resource: str) -> bool:
-    pages = target.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=target.stack)
-    return resource in {row["LogicalResourceId"] for page in pages for row in page["StackResourceSummaries"]}

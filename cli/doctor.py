@@ -2,26 +2,16 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 from ratchet.errors import RatchetError
 
 from cli.targets import Target
+from local.doctor import Check
 
 TRAINING_QUOTA = "for training job usage"
 CPU_INSTANCE = "ml.m5.xlarge"
-
-
-@dataclass(frozen=True)
-class Check:
-    """One finding and what to do about it."""
-
-    name: str
-    ok: bool
-    detail: str
-    remedy: str = ""
 
 
 def check_aws(target: Target) -> list[Check]:
@@ -50,7 +40,7 @@ def _stack(target: Target) -> Check:
 
 
 def _quota(target: Target) -> Check:
-    instance = target.output("TrainingInstanceType")
+    instance = target.output("TrainInstanceType")
     pages = target.client("service-quotas").get_paginator("list_service_quotas").paginate(ServiceCode="sagemaker")
     wanted = f"{instance} {TRAINING_QUOTA}"
     quotas = {quota["QuotaName"]: quota["Value"] for page in pages for quota in page["Quotas"]}
@@ -62,13 +52,13 @@ def _quota(target: Target) -> Check:
 
 
 def _versioning(target: Target) -> Check:
-    state = target.client("s3").get_bucket_versioning(Bucket=target.output("BucketName")).get("Status", "off")
+    state = target.client("s3").get_bucket_versioning(Bucket=target.output("LandingBucket")).get("Status", "off")
     remedy = "Switch versioning on: aws s3api put-bucket-versioning."
     return Check("bucket versioning", state == "Enabled", state, remedy)
 
 
 def _tls(target: Target) -> Check:
-    policy = json.loads(target.client("s3").get_bucket_policy(Bucket=target.output("BucketName"))["Policy"])
+    policy = json.loads(target.client("s3").get_bucket_policy(Bucket=target.output("LandingBucket"))["Policy"])
     denies = [_denies_plain_http(statement) for statement in policy["Statement"]]
     remedy = "Add a policy that denies aws:SecureTransport = false."
     return Check("bucket policy", any(denies), "TLS only" if any(denies) else "allows plain HTTP", remedy)
@@ -80,13 +70,13 @@ def _denies_plain_http(statement: dict[str, Any]) -> bool:
 
 
 def _events(target: Target) -> Check:
-    answer = target.client("s3").get_bucket_notification_configuration(Bucket=target.output("BucketName"))
+    answer = target.client("s3").get_bucket_notification_configuration(Bucket=target.output("LandingBucket"))
     on = "EventBridgeConfiguration" in answer
     return Check("bucket events", on, "sent to EventBridge" if on else "off", "Switch EventBridge on for the bucket.")
 
 
 def _secret(target: Target) -> Check:
-    name = target.output("SecretName")
+    name = target.output("SupabaseSecret")
     if name.startswith("ssm:"):
         answer = target.client("ssm").get_parameter(Name=name.removeprefix("ssm:"), WithDecryption=True)
         text = answer["Parameter"]["Value"]

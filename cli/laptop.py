@@ -126,10 +126,10 @@ def doctor(session: Session) -> None:
     if session.target_name == "aws":
         checks = check_aws(session.target)
     else:
-        from local.doctor import check_laptop
+        from local.doctor import examine
 
-        checks = check_laptop()
-    rows = [{"check": one.name, "ok": one.ok, "detail": one.detail, "remedy": one.remedy} for one in checks]
+        checks = examine()
+    rows = [asdict(check) for check in checks]
 
     def render(console: Console) -> None:
         for row in rows:

@@ -58,7 +58,7 @@ def history(session: Session, pipeline: str) -> None:
 def rollback(session: Session, pipeline: str, to: str | None, why: str) -> None:
     """Put an earlier model back into service, after checking that it still loads and answers as it did."""
     event = {"pipeline": pipeline, "to": to, "why": why, "who": getpass.getuser()}
-    result = invoke(session.target, "RollbackFunctionName", event)
+    result = invoke(session.target, "RollbackFunction", event)
 
     def render(console: Console) -> None:
         console.print(f"[green]Rolled back[/] {pipeline}: {result['from_run_ts']} → {result['to_run_ts']}")

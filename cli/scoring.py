@@ -52,13 +52,9 @@ def score(
     if jsonl and jsonl.stat().st_size > DIRECT_BYTES:
         _batch(session, pipeline, jsonl, output or jsonl.with_suffix(".predictions.jsonl"))
     elif jsonl:
-        _answer(
-            session, invoke(session.target, "ScoreFunctionName", {"pipeline": pipeline, "rows": _rows(jsonl)}), output
-        )
+        _answer(session, invoke(session.target, "ScoreFunction", {"pipeline": pipeline, "rows": _rows(jsonl)}), output)
     elif any(row.values()):
-        _answer(
-            session, invoke(session.target, "ScoreFunctionName", {"pipeline": pipeline, "rows": [_row(row)]}), output
-        )
+        _answer(session, invoke(session.target, "ScoreFunction", {"pipeline": pipeline, "rows": [_row(row)]}), output)
     else:
         _slots(session, pipeline)
 
@@ -114,7 +110,7 @@ def _print(console: Console, answers: list[dict[str, Any]]) -> None:
 
 
 def _slots(session: Session, pipeline: str) -> None:
-    result = invoke(session.target, "ScoreFunctionName", {"pipeline": pipeline})
+    result = invoke(session.target, "ScoreFunction", {"pipeline": pipeline})
 
     def render(console: Console) -> None:
         scored = result["scored"]

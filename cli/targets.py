@@ -51,11 +51,11 @@ class Target:
     @cached_property
     def store(self) -> S3Store:
         """The landing bucket."""
-        return S3Store(self.output("BucketName"), self.client("s3"))
+        return S3Store(self.output("LandingBucket"), self.client("s3"))
 
     def machine(self, pipeline: str) -> str:
         """The ARN of a pipeline's state machine. Raises UnknownPipeline."""
-        return self.output(f"{catalog.load(pipeline).name}MachineArn")
+        return self.output(f"{catalog.load(pipeline).name.capitalize()}MachineArn")
 
 
 def laptop() -> Target:

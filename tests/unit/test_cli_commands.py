@@ -17,10 +17,10 @@ from tests.fakes import MemoryStore
 from tests.unit.test_promote import World
 
 OUTPUTS = {
-    "BucketName": "bucket",
-    "returnsMachineArn": "arn:machine",
-    "RollbackFunctionName": "rollback",
-    "ScoreFunctionName": "score",
+    "LandingBucket": "bucket",
+    "ReturnsMachineArn": "arn:machine",
+    "RollbackFunction": "rollback",
+    "ScoreFunction": "score",
     "ScheduleNames": "hourly,scoring",
     "FunctionLogGroup": "/ratchet/functions",
 }
