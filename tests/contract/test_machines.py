@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ratchet.catalog import load, names
+from ratchet.training_request import SPOT_WAIT_SECONDS
 
 from tests.contract.application import (
     DEPLOYED_MACHINES,
@@ -181,6 +183,13 @@ def test_machines_stay_inside_the_machine_that_waits_for_them() -> None:
     waits = pipeline.definition["States"]["Release"]["TimeoutSeconds"]
     assert release.definition["TimeoutSeconds"] < waits < pipeline.definition["TimeoutSeconds"]
     assert release.definition["States"]["Train"]["TimeoutSeconds"] < release.definition["TimeoutSeconds"]
+
+
+@pytest.mark.parametrize("pipeline", names())
+def test_a_job_that_waits_for_spot_capacity_ends_before_the_state_that_waits_for_it(pipeline: str) -> None:
+    release = next(machine for machine in MACHINES if machine.path.name == "release.asl.yaml")
+    longest = load(pipeline).training.max_runtime_seconds + SPOT_WAIT_SECONDS
+    assert longest < release.definition["States"]["Train"]["TimeoutSeconds"]
 
 
 def test_a_lease_is_told_how_long_the_machine_may_run() -> None:
