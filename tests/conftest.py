@@ -1,0 +1,26 @@
+"""The environments of the laptop target, and one emulator per session with roles enforced."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.emulated import CHECKOUT, Emulator, Environments
+
+
+@pytest.fixture(scope="session")
+def environments() -> Environments:
+    found = Environments(Path(os.environ.get("RATCHET_ENVS", CHECKOUT / ".ratchet" / "envs")))
+    for needed in (found.python("emulator"), found.python("runtime"), found.sam, found.rie):
+        if not needed.exists():
+            pytest.skip(f"{needed} is missing: run `ratchet up` once to make the environments")
+    return found
+
+
+@pytest.fixture(scope="session")
+def emulator(environments: Environments, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    """The session's emulator, with roles enforced."""
+    started = Emulator(environments, tmp_path_factory.mktemp("laptop") / "emulator").start()
+    yield started
+    started.stop()
