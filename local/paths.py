@@ -1,5 +1,6 @@
 """Where the laptop target keeps its things: all under `.ratchet/` in the checkout. This is the only map of it."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,5 +78,5 @@ class Paths:
 
 
 def default_paths() -> Paths:
-    """The `.ratchet/` of this checkout."""
-    return Paths(CHECKOUT / ".ratchet")
+    """The `.ratchet/` of this checkout, or the folder that RATCHET_HOME names: a second target beside the first."""
+    return Paths(Path(os.environ.get("RATCHET_HOME") or CHECKOUT / ".ratchet").resolve())
