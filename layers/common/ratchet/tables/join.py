@@ -17,6 +17,7 @@ from ratchet.errors import ForeignDocument
 Instants = NDArray[np.int64]
 """Microseconds since the epoch, UTC."""
 BATCH_ROWS = 1000
+TIMESTAMP = pa.timestamp("us", "UTC")
 END = np.iinfo(np.int64).max
 
 
@@ -40,8 +41,9 @@ class Match:
 
 
 def micros(column: pa.Array) -> Instants:
-    """A timestamp column as microseconds since the epoch."""
-    return np.asarray(column.cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_numpy(zero_copy_only=False), np.int64)
+    """A timestamp column as microseconds since the epoch; nulls are not expected in a key."""
+    same = column if column.type == TIMESTAMP else column.cast(TIMESTAMP)
+    return np.asarray(same.view(pa.int64()).to_numpy(zero_copy_only=False), np.int64)
 
 
 def common_instants(left: Side, right: Side) -> Instants:
@@ -70,9 +72,17 @@ def _keys(side: Side) -> Instants:
 
 
 def _batches(paths: Sequence[Path], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Batches of at least BATCH_ROWS rows but for the last: a file of one day is too small to be handled alone."""
+    waiting: list[pa.RecordBatch] = []
     for path in paths:
         with pq.ParquetFile(path, pre_buffer=False) as file:
-            yield from file.iter_batches(BATCH_ROWS, columns=list(columns), use_threads=False)
+            for batch in file.iter_batches(BATCH_ROWS, columns=list(columns), use_threads=False):
+                waiting.append(batch)
+                if sum(each.num_rows for each in waiting) >= BATCH_ROWS:
+                    yield pa.concat_batches(waiting)
+                    waiting = []
+    if any(batch.num_rows for batch in waiting):
+        yield pa.concat_batches(waiting)
 
 
 def _pairs(a: tuple[Instants, pa.RecordBatch], b: tuple[Instants, pa.RecordBatch]) -> Iterator[Match]:
@@ -115,8 +125,8 @@ class _Cursor:
         return END if self.exhausted else int(self.keys[-1])
 
     def read(self) -> None:
-        """Appends the next batch that has rows to what is pending."""
-        batch = next((batch for batch in self.source if batch.num_rows), None)
+        """Appends the next batch to what is pending."""
+        batch = next(self.source, None)
         if batch is None:
             self.exhausted = True
             return

@@ -18,7 +18,9 @@ def schema(targets: list[str], width: int, extra: str | None = None) -> pa.Schem
     """`base_ts`, `ts`, the targets, the text column `extra` where asked for, and `features` float32 [width]."""
     texts = [(extra, pa.string())] if extra else []
     columns = [("base_ts", TIMESTAMP), ("ts", TIMESTAMP), *((name, pa.float64()) for name in targets), *texts]
-    return pa.schema([*columns, ("features", pa.list_(pa.float32(), width))])
+    # What may be null carries a level for each value, which costs as much time as the values.
+    element = pa.field("element", pa.float32(), nullable=False)
+    return pa.schema([*columns, pa.field("features", pa.list_(element, width), nullable=False)])
 
 
 def batch(
