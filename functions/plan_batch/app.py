@@ -5,7 +5,7 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from ratchet import wiring
 from ratchet.catalog import load
-from ratchet.serving.batch import plan
+from ratchet.serving.ranges import plan
 from ratchet.serving.request import parse_file
 
 logger = Logger()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ratchet.errors import BadInput, ForeignDocument
-from ratchet.serving import batch
+from ratchet.serving import batch, ranges
 from ratchet.serving.champion import Champion
 from ratchet.serving.request import File, parse
 from ratchet.store import Listed
@@ -55,8 +55,8 @@ def test_ranges_that_meet_cover_every_line_once_wherever_they_are_cut(
     store = MemoryStore()
     store.put("in", body)
     edges = [0, *sorted(min(cut, len(body)) for cut in cuts), len(body)]
-    found = [line for a, b in pairwise(edges) for _, line in batch.lines(store, "in", a, b)]
-    whole = [line for _, line in batch.lines(store, "in", 0, None)]
+    found = [line for a, b in pairwise(edges) for _, line in ranges.lines(store, "in", a, b)]
+    whole = [line for _, line in ranges.lines(store, "in", 0, None)]
     assert found == whole == body.split(b"\n")[: None if body[-1:] not in (b"\n", b"") else -1]
 
 
@@ -72,9 +72,9 @@ def test_a_file_is_answered_line_by_line_in_its_order_and_blank_lines_are_passed
 def test_the_parts_of_a_plan_in_order_are_the_answers_to_the_whole(
     store: MemoryStore, loaded: Champion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch, "RANGE_BYTES", 3000)
+    monkeypatch.setattr(ranges, "RANGE_BYTES", 3000)
     put(store, *rows(12))
-    plan = batch.plan(returns(), store, SOURCE, TARGET + "/")
+    plan = ranges.plan(returns(), store, SOURCE, TARGET + "/")
     assert len(plan) > 4
     for event in plan:
         request = parse(event)
@@ -93,7 +93,7 @@ def test_a_plan_stays_below_what_a_state_may_pass_on(store: MemoryStore) -> None
 
     huge = Huge()
     put(huge, *rows(1))
-    plan = batch.plan(returns(), huge, SOURCE, TARGET)
+    plan = ranges.plan(returns(), huge, SOURCE, TARGET)
     assert len(json.dumps(plan)) < 262_144
     assert (plan[0]["start"], plan[-1]["end"]) == (0, 1 << 40)
     assert all(one["end"] == two["start"] for one, two in pairwise(plan))
@@ -101,7 +101,7 @@ def test_a_plan_stays_below_what_a_state_may_pass_on(store: MemoryStore) -> None
 
 def test_an_empty_file_has_no_ranges(store: MemoryStore) -> None:
     store.put("batch/in.jsonl", b"")
-    assert batch.plan(returns(), store, SOURCE, TARGET) == []
+    assert ranges.plan(returns(), store, SOURCE, TARGET) == []
 
 
 @pytest.mark.parametrize(
@@ -144,18 +144,18 @@ def test_a_line_without_end_is_refused_before_it_fills_the_memory(store: MemoryS
                 yield b"x" * (1 << 16)
 
     with pytest.raises(BadInput, match="longer than"):
-        list(batch.lines(Endless(), "in", 0, None))
-    assert read <= 2 * batch.LINE_BYTES
+        list(ranges.lines(Endless(), "in", 0, None))
+    assert read <= 2 * ranges.LINE_BYTES
 
 
 def test_what_does_not_exist_and_other_buckets_are_named(store: MemoryStore, loaded: Champion) -> None:
     with pytest.raises(BadInput, match="does not exist"):
-        batch.plan(returns(), store, SOURCE, TARGET)
+        ranges.plan(returns(), store, SOURCE, TARGET)
     with pytest.raises(BadInput, match="does not exist"):
         score(store, loaded)
     put(store, *rows(1))
     with pytest.raises(ForeignDocument, match="s3://other/x"):
-        batch.plan(returns(), store, SOURCE, "s3://other/x")
+        ranges.plan(returns(), store, SOURCE, "s3://other/x")
 
 
 def test_the_handler_plans_events_that_scoring_takes(store: MemoryStore) -> None:
