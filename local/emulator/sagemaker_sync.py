@@ -18,6 +18,7 @@ from local.emulator import stepfunctions_scope as scopes
 from local.emulator.sagemaker_jobs import ENDS
 from local.emulator.stepfunctions_sdk import client_of_machine
 from local.emulator.stepfunctions_shapes import to_api
+from local.emulator.stepfunctions_states import record_submitted
 
 RESOURCE = "arn:aws:states:::sagemaker:createTrainingJob"
 _POLL_SECONDS = 0.5
@@ -32,6 +33,7 @@ def invoke(resource: str, sent: dict[str, Any]) -> dict[str, Any]:
     created = _called(client.create_training_job, **request)
     if not resource.endswith(".sync"):
         return {"TrainingJobArn": created["TrainingJobArn"]}
+    record_submitted("sagemaker", resource, {"TrainingJobArn": created["TrainingJobArn"]})
     described = _await_end(client, request["TrainingJobName"])
     described.pop("ResponseMetadata")
     result: dict[str, Any] = json.loads(json.dumps(described, default=_milliseconds))

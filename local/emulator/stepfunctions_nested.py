@@ -9,6 +9,7 @@ from ministack.services import stepfunctions as sfn
 
 from local.emulator import stepfunctions_execution as executions
 from local.emulator import stepfunctions_scope as scopes
+from local.emulator.stepfunctions_states import record_submitted
 
 
 def _start(sent: dict[str, Any]) -> dict[str, Any]:
@@ -28,8 +29,9 @@ def start(resource: str, sent: dict[str, Any]) -> dict[str, Any]:
 
 def start_sync(resource: str, sent: dict[str, Any]) -> dict[str, Any]:
     """Run a child to its end; a child that does not succeed is `States.TaskFailed` with its description as Cause."""
-    arn = _start(sent)["executionArn"]
-    execution = sfn._executions[arn]
+    started = start(resource, sent)
+    record_submitted("states", resource, started)
+    execution = sfn._executions[started["ExecutionArn"]]
     scope = scopes.current()
     with scope.on_cancel(lambda: _stop(execution)):
         scope.wait(executions.running(execution).ended)

@@ -43,6 +43,12 @@ def record(kind: str, details: str | None = None, **values: Any) -> None:
         sfn._add_event(execution, kind, {details: values} if details else None)
 
 
+def record_submitted(kind: str, resource: str, output: dict[str, Any]) -> None:
+    """What a `.sync` task started: an aborted parent's history is how its surviving children are found."""
+    about = {"resourceType": kind, "resource": resource.partition(f":::{kind}:")[2]}
+    record("TaskSubmitted", "taskSubmittedEventDetails", **about, output=json.dumps(output))
+
+
 def is_jsonata(state: State, ctx: Context) -> bool:
     """Whether the state is written in JSONata."""
     return bool(sfn._state_query_language(state, ctx) == "JSONata")

@@ -26,7 +26,8 @@ _CALLBACK = ".waitForTaskToken"
 def task(state: State, data: Any, ctx: Context) -> Step:
     """Run a Task state under its Retry and Catch."""
     resource = state["Resource"]
-    about = {"resourceType": _resource_type(resource), "resource": resource.rsplit(":", 1)[-1]}
+    kind = _resource_type(resource)
+    about = {"resourceType": kind, "resource": resource.partition(f":::{kind}:")[2] or resource}
 
     def attempt() -> Step:
         if resource.endswith(_CALLBACK):

@@ -246,6 +246,18 @@ def test_the_history_names_every_step_in_order(machines: Machines) -> None:
     assert [event["id"] for event in events] == list(range(1, len(events) + 1))
 
 
+def test_the_history_of_a_sync_task_names_what_it_started(machines: Machines) -> None:
+    child = machines.create({"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}})
+    arguments = {"StateMachineArn": child, "Input": {}}
+    parent = machines.start(machines.create(task("arn:aws:states:::states:startExecution.sync:2", Arguments=arguments)))
+    machines.end(parent)
+    (submitted,) = (event for event in machines.history(parent) if event["type"] == "TaskSubmitted")
+    details = submitted["taskSubmittedEventDetails"]
+    (listed,) = machines.client.list_executions(stateMachineArn=child)["executions"]
+    assert (details["resourceType"], details["resource"]) == ("states", "startExecution.sync:2")
+    assert json.loads(details["output"])["ExecutionArn"] == listed["executionArn"]
+
+
 def test_a_published_version_runs_its_own_definition(machines: Machines) -> None:
     def ends(output: str) -> str:
         state = {"Type": "Succeed", "Output": output}
