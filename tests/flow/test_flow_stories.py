@@ -1,0 +1,64 @@
+"""The machines as deployed, run by the emulator on scripted functions: ends, outputs, and every call with its event."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.flow.script import DATA, EVIDENCE, RUN, URI, filled
+from tests.flow.stage import Stage
+
+STORIES = yaml.safe_load((Path(__file__).parent / "stories.yaml").read_text())
+
+
+def usual_events(pipeline: str, execution: str, given: Any, outcome: str) -> dict[str, dict[str, Any]]:
+    """The event of each step in a manual run, by docs/contracts.md."""
+    run = {"pipeline": pipeline, "run_ts": RUN}
+    ours, job = {"execution": execution, "token": 7}, f"mlops-{pipeline}-a1r0"
+    bundle = {"bundle_uri": f"{URI}/model.tar.gz", "job_name": job}
+    return {
+        "claim_run": {"pipeline": pipeline, "execution": execution, "input": given},
+        "take_lease": {**run, "execution": execution},
+        "extract": {**run, **ours, "since_ts": None},
+        "check_sufficiency": {**run, "scheduled": False},
+        "prepare": {**run, **ours, "limit": 0, "skip_data_prep": False},
+        "stage_training": {**run, "token": 7, "attempt": 1, "data_run_ts": RUN, "train_uri": DATA["train_uri"]},
+        "confirm_training": {**run, "job_name": job, "error": None},
+        "evaluate": {
+            **{**run, **bundle, "manifest_uri": f"{URI}/manifest.json"},
+            **{name: DATA[name] for name in ("data_run_ts", "holdout_uri")},
+        },
+        "promote": {
+            **{**run, **ours, **bundle, "sha256": "5ha", "champion_etag": '"e1"'},
+            **{"train_uri": DATA["train_uri"], "evaluation_uri": EVIDENCE["evaluation_uri"]},
+        },
+        "give_back_lease": {**run, **ours, "outcome": outcome},
+    }
+
+
+@pytest.mark.parametrize("story", STORIES, ids=[story["it"] for story in STORIES])
+def test_story(story: dict[str, Any], stage: Stage) -> None:
+    machine, part = stage.pipeline(**story.get("answers", {}))
+    given = story.get("input", {})
+    execution = stage.start(machine, given)
+    ended = stage.end(execution)
+
+    assert part.steps == story["steps"].split(), ended
+    output = story.get("output", {"outcome": "failed"})
+    usual = usual_events(part.pipeline, execution, given, output["outcome"])
+    for step in set(part.steps):
+        unusual = story.get("events", {}).get(step, {})
+        each = unusual if isinstance(unusual, list) else [unusual] * len(part.events(step))
+        assert part.events(step) == [{**usual[step], **one} for one in each], step
+
+    if "error" in story:
+        assert (ended["status"], ended["error"]) == ("FAILED", story["error"])
+        assert ended["cause"] == story.get("cause", ended["cause"])
+        assert stage.last_state(execution) == "Failed"
+        return
+    assert ended["status"] == "SUCCEEDED", ended
+    uris = {"evaluation": EVIDENCE["evaluation_uri"], "card": EVIDENCE["card_uri"]}
+    assert json.loads(ended["output"]) == {"pipeline": part.pipeline, "run_ts": RUN, **filled(output, **uris)}
+    assert stage.last_state(execution) == story["ends"]
