@@ -49,7 +49,7 @@ class Dataset:
 
 def window(pipeline: Pipeline, days: DayFiles, limit: int) -> Instants:
     """The joined instants on the grid: all, or the newest `limit` of them when it is above 0."""
-    both = common_instants(*_sides(pipeline, days))
+    both = common_instants(*sides(pipeline, days))
     instants: Instants = both[both % (pipeline.data.step_minutes * MICROS_PER_MINUTE) == 0]
     return instants[-limit:] if limit > 0 else instants
 
@@ -59,7 +59,7 @@ def build(pipeline: Pipeline, days: DayFiles, instants: Instants, folder: Path) 
 
     Memory does not grow with the rows, but for 8 bytes a row and target. Raises ForeignDocument, BadConfiguration.
     """
-    features, labels = _sides(pipeline, days)
+    features, labels = sides(pipeline, days)
     before: int | None = None
     with _Parts(pipeline, split(instants, pipeline.data), folder) as parts:
         for match in matches(features, labels):
@@ -69,17 +69,17 @@ def build(pipeline: Pipeline, days: DayFiles, instants: Instants, folder: Path) 
     return parts.dataset()
 
 
-def _sides(pipeline: Pipeline, days: DayFiles) -> tuple[Side, Side]:
+def sides(pipeline: Pipeline, days: DayFiles) -> tuple[Side, Side]:
     """The table with the features and the one with the targets, whose key is the end of the label."""
-    sides = []
+    found_sides = []
     horizon = pipeline.data.label_horizon_minutes * MICROS_PER_MINUTE
     for wanted, shift in ((pipeline.data.features, 0), (pipeline.data.targets, -horizon)):
         found = [name for name, table in pipeline.source.tables.items() if set(wanted) <= set(table.columns)]
         if not found:
             raise BadConfiguration(f"No table in source.tables has the columns {', '.join(wanted)}.")
         key = pipeline.source.tables[found[0]].key
-        sides.append(Side(days[found[0]], key, [key, *wanted], shift))
-    return sides[0], sides[1]
+        found_sides.append(Side(days[found[0]], key, [key, *wanted], shift))
+    return found_sides[0], found_sides[1]
 
 
 def _since(rows: Rows, first: int) -> Rows:

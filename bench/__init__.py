@@ -1,0 +1,1 @@
+"""Measurements beside the alternatives: each prints its table and saves it under `bench/results/`."""
