@@ -72,6 +72,13 @@ def test_a_function_has_rights_of_its_own_and_a_sentence_about_it(name: str) -> 
 
 
 @each_function
+def test_a_role_stays_below_the_ten_managed_policies_it_may_hold(name: str) -> None:
+    added_by_sam = 2
+    managed = [policy for policy in DEPLOYED[name]["Properties"]["Policies"] if "Ref" in policy]
+    assert len(managed) + added_by_sam <= 10
+
+
+@each_function
 def test_a_function_is_told_only_what_the_settings_read(name: str) -> None:
     fields = {f"RATCHET_{field.upper()}" for field in Settings.__annotations__}
     told = {**GLOBALS["Environment"]["Variables"], **environment(name)}
