@@ -1,13 +1,15 @@
 """The machines as deployed, run by the emulator on scripted functions: ends, outputs, and every call with its event."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.flow.script import DATA, EVIDENCE, RUN, URI, filled
+from tests.emulated import CHECKOUT
+from tests.flow.script import DATA, EVIDENCE, RUN, STEPS, URI, USUAL, filled
 from tests.flow.stage import Stage
 
 STORIES = yaml.safe_load((Path(__file__).parent / "stories.yaml").read_text())
@@ -62,3 +64,12 @@ def test_story(story: dict[str, Any], stage: Stage) -> None:
     uris = {"evaluation": EVIDENCE["evaluation_uri"], "card": EVIDENCE["card_uri"]}
     assert json.loads(ended["output"]) == {"pipeline": part.pipeline, "run_ts": RUN, **filled(output, **uris)}
     assert stage.last_state(execution) == story["ends"]
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_the_stubs_speak_as_the_contract_says(step: str) -> None:
+    table = (CHECKOUT / "docs" / "contracts.md").read_text()
+    (row,) = [line for line in table.splitlines() if line.startswith(f"| `{step}` |")]
+    event, result = row.split("|")[2:4]
+    assert set(USUAL[step]) <= set(re.findall(r"\w+", result))
+    assert set(usual_events("p", "e", {}, "o").get(step, {})) <= set(re.findall(r"\w+", event))
