@@ -30,6 +30,7 @@ class Step:
     entered: datetime
     seconds: float = 0.0
     visits: int = 1
+    ended: datetime | None = None
     error: str = ""
 
     def row(self, now: datetime) -> tuple[Text, str, str]:
@@ -63,7 +64,7 @@ class Follower:
                 current = _enter(steps, event, depth)
             elif kind.endswith("StateExited") and current:
                 current.seconds += (event["timestamp"] - current.entered).total_seconds()
-                current.state = "done"
+                current.state, current.ended = "done", event["timestamp"]
             elif kind == "TaskSubmitted" and current and depth == 0:
                 child = json.loads(event["taskSubmittedEventDetails"].get("output") or "{}").get("ExecutionArn")
                 nested[current.name] = self.steps(child, depth + 1) if child else []
@@ -89,7 +90,8 @@ class Follower:
         while True:
             description = self.describe()
             now = datetime.now(UTC)
-            for step in self.steps():
+            # A state that runs a nested execution ends after the steps of that.
+            for step in sorted(self.steps(), key=lambda step: step.ended or now):
                 if step.state != "running" and (step.name, step.visits) not in told:
                     told.add((step.name, step.visits))
                     name, seconds, note = step.row(now)
