@@ -1,6 +1,6 @@
 """Picks the adapters from the settings; each SDK is imported when first asked for, to keep cold starts short."""
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 from ratchet.settings import access, settings
@@ -32,9 +32,8 @@ def reader() -> Reader:
     return S3Reader(settings().bucket, found, store)
 
 
-@cache
 def prediction_table() -> "PredictionTable":
-    """The Supabase project, as a place for predictions."""
+    """The Supabase project, as a place for predictions; of `source`'s secret, read as there."""
     from ratchet.adapters.prediction_table import SupabaseTable
     from ratchet.adapters.secrets import read_secret
 
@@ -50,19 +49,26 @@ def executions() -> "Executions":
     return StepFunctions()
 
 
-@cache
 def source() -> "Source":
-    """Postgres directly where the secret names a database URL, Supabase's REST interface otherwise."""
+    """Postgres directly where the secret names a database URL, Supabase's REST interface otherwise.
+
+    The secret is read each time, since a process outlives a change of its keys; connections last as long as it stays.
+    """
     from ratchet.adapters.secrets import read_secret
 
     secret = read_secret(settings().secret)
-    if secret.get("db_url"):
+    return _source(secret.get("db_url", ""), secret.get("url", ""), secret.get("key", ""))
+
+
+@lru_cache(maxsize=1)
+def _source(db_url: str, url: str, key: str) -> "Source":
+    if db_url:
         from ratchet.adapters.postgres import PostgresSource
 
-        return PostgresSource(secret["db_url"])
+        return PostgresSource(db_url)
     from ratchet.adapters.supabase import SupabaseSource
 
-    return SupabaseSource(secret["url"], secret["key"])
+    return SupabaseSource(url, key)
 
 
 @cache

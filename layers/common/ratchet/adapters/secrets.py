@@ -1,7 +1,9 @@
-"""The secret of a source: JSON in Secrets Manager, or in an SSM SecureString. Cached, since it is asked for often."""
+"""The secret of a source: JSON in Secrets Manager, or in an SSM SecureString.
+
+Never cached: it is asked for once per invocation at most, and a corrected secret must count at once.
+"""
 
 import json
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -10,34 +12,22 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from ratchet.errors import BadConfiguration, RatchetError, Unavailable
 
-SECONDS = 300
 ABSENT = {"ResourceNotFoundException", "ParameterNotFound", "ParameterVersionNotFound"}
 REFUSED = {"AccessDeniedException", "AccessDenied", "DecryptionFailure", "InvalidKeyId", "UnrecognizedClientException"}
 Fetch = Callable[[str], str]
 
 
-class Secrets:
-    """Secrets by name, each fetched at most every five minutes."""
+def read_secret(name: str, fetch: Fetch | None = None) -> dict[str, str]:
+    """The fields of a secret: `url` and `key`, or `db_url`. Raises BadConfiguration for what it lacks, Unavailable.
 
-    def __init__(self, fetch: Fetch, clock: Callable[[], float] = time.monotonic) -> None:
-        """`fetch` gets a secret's text; `clock` gives seconds."""
-        self._fetch = fetch
-        self._clock = clock
-        self._cache: dict[str, tuple[float, dict[str, str]]] = {}
-
-    def read(self, name: str) -> dict[str, str]:
-        """The secret's fields. Raises BadConfiguration naming what is missing, Unavailable."""
-        cached = self._cache.get(name)
-        if cached and self._clock() - cached[0] < SECONDS:
-            return cached[1]
-        if not name:
-            raise BadConfiguration("RATCHET_SECRET is not set: name the secret with the source's url and key.")
-        secret = _parse(self._fetch(name), name)
-        self._cache[name] = (self._clock(), secret)
-        return secret
+    `fetch` gets a secret's text by its name.
+    """
+    if not name:
+        raise BadConfiguration("RATCHET_SECRET is not set: name the secret with the source's url and key.")
+    return _parse((fetch or fetch_text)(name), name)
 
 
-def fetch(name: str) -> str:
+def fetch_text(name: str) -> str:
     """The text of a secret: a Secrets Manager name or ARN, or `ssm:/name`. Raises BadConfiguration, Unavailable."""
     try:
         if name.startswith("ssm:"):
@@ -72,11 +62,3 @@ def _parse(text: str, name: str) -> dict[str, str]:
     if missing and not secret.get("db_url"):
         raise BadConfiguration(f"The secret {name} lacks {' and '.join(missing)} (or db_url for direct access).")
     return secret
-
-
-_secrets = Secrets(fetch)
-
-
-def read_secret(name: str) -> dict[str, str]:
-    """The fields of a secret: `url` and `key`, or `db_url`. Raises BadConfiguration, Unavailable."""
-    return _secrets.read(name)
