@@ -85,7 +85,8 @@ def request(
 
 def _hyperparameters(pipeline: Pipeline, run: Run, code_uri: str, code: str, region: str) -> dict[str, str]:
     """All as text: the pipeline's own, what the bundle records, and what SageMaker's toolkit wants."""
-    ours = {"run_ts": run.run_ts, "train_uri": run.train_uri, "code_version": code}
+    # The toolkit reads values as JSON where it can: a digest such as 1234e567 alone would arrive as a number.
+    ours = {"run_ts": run.run_ts, "train_uri": run.train_uri, "code_version": f"code/{code}"}
     toolkit = {
         "sagemaker_program": f"pipelines/{pipeline.name}/train.py",
         "sagemaker_submit_directory": code_uri,
