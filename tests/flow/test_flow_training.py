@@ -57,7 +57,7 @@ def test_a_job_that_somebody_stops_passes_the_classifier_too(stage: Stage) -> No
 
 def test_each_try_to_create_a_job_takes_another_name(stage: Stage) -> None:
     raised = failing("TrainingFailed", "The training job did not start")
-    refused = stage.training("complete", RoleArn="arn:aws:iam::000000000000:role/nobody")
+    refused = stage.training("complete", RoleArn="no role, only long enough")
     machine, part = stage.pipeline(stage_training=[refused], confirm_training=raised)
     ended = stage.end(stage.start(machine, {}))
     (confirmed,) = part.events("confirm_training")
