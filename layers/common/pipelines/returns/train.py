@@ -28,7 +28,6 @@ KNOBS = {
     "hidden_dims": "256,128,64", "use_layernorm": False, "patience": 15, "seed": 42,
 }  # fmt: skip
 """The hyperparameters and their defaults; pipeline.yaml names the values of a run."""
-THREADS = 1  # Products of 64 rows are too small to share: a second thread waits more than it works.
 REFERENCE_ROWS = 256
 NEEDS = {"pyarrow": "pyarrow", "onnx": "onnx==1.23.2", "onnxscript": "onnxscript==0.7.2"}
 
@@ -207,7 +206,7 @@ def hyperparameters(knobs: argparse.Namespace) -> dict[str, Any]:
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Hyperparameters and paths; SageMaker hands every hyperparameter over as `--name text`."""
-    parser = argparse.ArgumentParser(description="Trains the pipeline `returns` and writes its bundle.")
+    parser = argparse.ArgumentParser()
     for name, default in KNOBS.items():
         kind: Any = (lambda text: text.lower() == "true") if isinstance(default, bool) else type(default)
         parser.add_argument(f"--{name}", type=kind, default=default)
@@ -228,7 +227,7 @@ def main(arguments: list[str] | None = None) -> None:
     log.setLevel(logging.INFO)
     knobs = parse(arguments)
     ensure(NEEDS, Path(__file__).resolve().parents[2] / "wheels")
-    torch.set_num_threads(THREADS)
+    torch.set_num_threads(1)  # Products of 64 rows are too small to share: a second thread waits more than it works.
     torch.manual_seed(knobs.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     name = f"cuda: {torch.cuda.get_device_name()}" if device.type == "cuda" else "cpu"
