@@ -68,6 +68,16 @@ def test_the_rows_are_a_then_b_joined_to_the_window_that_ends_ten_minutes_later(
     np.testing.assert_array_equal(train["scalper_return_pct"].to_numpy()[:count], targets["scalper_return_pct"][:count])
 
 
+def test_a_run_sees_what_was_known_at_its_instant(tmp_path: Path) -> None:
+    store, run_ts = landed(), "2026-01-05T00-00-00Z"
+    run(store, tmp_path, run_ts=run_ts)
+    seen = np.concatenate([table(store, key(run_ts))["ts"].to_numpy() for key in (KEYS.train, KEYS.holdout)])
+    assert seen.max() == np.datetime64("2026-01-05T00:00:00")
+    assert manifest(store, run_ts)["counts"]["joined"] == 4 * 144
+    run(store, tmp_path)
+    assert manifest(store)["counts"]["joined"] == 1000
+
+
 def test_no_holdout_row_and_no_label_of_one_is_in_the_training_file(tmp_path: Path) -> None:
     store = landed()
     run(store, tmp_path)

@@ -47,10 +47,12 @@ class Dataset:
         return {name: f"sha256:{_sha256(self.files[name])}" for name in ("train", "holdout")}
 
 
-def window(pipeline: Pipeline, days: DayFiles, limit: int) -> Instants:
-    """The joined instants on the grid: all, or the newest `limit` of them when it is above 0."""
+def window(pipeline: Pipeline, days: DayFiles, limit: int, until: datetime) -> Instants:
+    """The joined instants on the grid whose label had ended by `until`; the newest `limit` of them when above 0."""
     both = common_instants(*sides(pipeline, days))
-    instants: Instants = both[both % (pipeline.data.step_minutes * MICROS_PER_MINUTE) == 0]
+    horizon = pipeline.data.label_horizon_minutes * MICROS_PER_MINUTE
+    known = both[both + horizon <= int(until.timestamp()) * 1_000_000]
+    instants: Instants = known[known % (pipeline.data.step_minutes * MICROS_PER_MINUTE) == 0]
     return instants[-limit:] if limit > 0 else instants
 
 
@@ -65,7 +67,7 @@ def build(pipeline: Pipeline, days: DayFiles, instants: Instants, folder: Path) 
         for match in matches(features, labels):
             rows = contract.check(match, labels.key, pipeline.data, before)
             before = int(match.instants[-1])
-            parts.add(_since(rows, int(instants[0])))
+            parts.add(_within(rows, int(instants[0]), int(instants[-1])))
     return parts.dataset()
 
 
@@ -82,9 +84,9 @@ def sides(pipeline: Pipeline, days: DayFiles) -> tuple[Side, Side]:
     return found_sides[0], found_sides[1]
 
 
-def _since(rows: Rows, first: int) -> Rows:
-    start = int(np.searchsorted(rows.base_ts, first, "left"))
-    return rows if not start else _take(rows, slice(start, None))
+def _within(rows: Rows, first: int, last: int) -> Rows:
+    start, end = np.searchsorted(rows.base_ts, first, "left"), np.searchsorted(rows.base_ts, last, "right")
+    return rows if not start and end == len(rows.base_ts) else _take(rows, slice(int(start), int(end)))
 
 
 def _take(rows: Rows, which: Any) -> Rows:

@@ -1,8 +1,10 @@
 """The step Prepare: landed rows become a run's train and holdout data with a manifest; `train/latest.json` moves last.
 
-A finished manifest is adopted, so the step may run again at any time. Whether the data is synthetic is what the
-watermarks say of their source: one synthetic table makes all of it synthetic, and an unknown one leaves it unknown
-(null), which counts as real: a source on AWS that nobody marked is the normal case.
+A run sees the rows whose label had ended by its instant: a run of last week, made today, is last week's run, and a
+resumed one does not change its data. A finished manifest is adopted, so the step may run again at any time.
+
+Whether the data is synthetic is what the watermarks say of their source: one synthetic table makes all of it synthetic,
+and an unknown one leaves it unknown (null), which counts as real: a source on AWS that nobody marked is the normal case.
 """
 
 import re
@@ -16,7 +18,7 @@ from ratchet.catalog import Pipeline
 from ratchet.errors import BadInput, ForeignDocument, TooManyBadRows, Unavailable
 from ratchet.extraction import watermark
 from ratchet.extraction.watermark import Watermark
-from ratchet.instants import Clock, iso
+from ratchet.instants import Clock, iso, parse_instant
 from ratchet.retention import EXPIRES
 from ratchet.store import Document, ObjectStore, create, decode, encode, replace
 from ratchet.tables import contract, dataset, landing_file
@@ -66,13 +68,14 @@ def _make(store: ObjectStore, pipeline: Pipeline, order: Order, clock: Clock, fo
     # Read before the rows: a change that lands meanwhile must look like one that this data has not seen.
     marks = {table: watermark.read(store, pipeline.keys, table)[0] for table in pipeline.source.tables}
     days = {table: _fetch(store, pipeline, table, folder / table) for table in pipeline.source.tables}
-    instants = dataset.window(pipeline, days, order.limit)
+    instants = dataset.window(pipeline, days, order.limit, parse_instant(order.run_ts))
     if len(instants) < pipeline.data.min_rows:
         return _too_few(len(instants), "joined", pipeline)
     made = dataset.build(pipeline, days, instants, folder)
     first_day = iso(dataset.instant(int(instants[0])))[:10] if order.limit else ""
+    span = (first_day, order.run_ts[:10])
     for table in pipeline.source.tables:
-        _count_rejected(store, pipeline, table, first_day, made.counts["rejected"])
+        _count_rejected(store, pipeline, table, span, made.counts["rejected"])
     has_quarantine = _quarantine(store, pipeline, order, made)
     if made.kept < pipeline.data.min_rows or any(not made.counts[part] for part in PARTS):
         return _too_few(made.kept, "sound", pipeline)
@@ -95,12 +98,15 @@ def _fetch(store: ObjectStore, pipeline: Pipeline, table: str, folder: Path) -> 
     return [folder / name for name, tag in zip(names, tags, strict=True) if tag is not None]
 
 
-def _count_rejected(store: ObjectStore, pipeline: Pipeline, table: str, first_day: str, counts: dict[str, int]) -> None:
-    """Adds the rows that extraction set aside, from `first_day` on and of no known day."""
+def _count_rejected(
+    store: ObjectStore, pipeline: Pipeline, table: str, span: tuple[str, str], counts: dict[str, int]
+) -> None:
+    """Adds the rows that extraction set aside: those of the days in `span`, and those of no known day."""
     root = pipeline.keys.rejected_root(table)
     for key in (listed.key for listed in store.list(root)):
         stored = store.get(key)
-        if stored is not None and key.removeprefix(f"{root}dt=") >= first_day:
+        day = key.removeprefix(f"{root}dt=").removesuffix(".parquet")
+        if stored is not None and (span[0] <= day <= span[1] or not day[0].isdigit()):
             for row in landing_file.read_rejected(stored.body, key):
                 reason = f"{table}: {row.reason}"
                 counts[reason] = counts.get(reason, 0) + 1
