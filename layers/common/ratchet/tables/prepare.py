@@ -3,8 +3,8 @@
 A run sees the rows whose label had ended by its instant: a run of last week, made today, is last week's run, and a
 resumed one does not change its data. A finished manifest is adopted, so the step may run again at any time.
 
-Whether the data is synthetic is what the watermarks say of their source: one synthetic table makes all of it synthetic,
-and an unknown one leaves it unknown (null), which counts as real: a source on AWS that nobody marked is the normal case.
+Whether the data is synthetic is what the watermarks say of their source: one synthetic table makes all of it so,
+and an unknown one leaves it unknown (null), which counts as real: on AWS a source that nobody marked is normal.
 """
 
 import re
