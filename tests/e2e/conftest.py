@@ -1,0 +1,51 @@
+"""One laptop target for all end-to-end tests: brought up and taken down by the command line."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local import environments, node
+from local.paths import CHECKOUT, Paths
+from tests.laptop_target import LaptopTarget
+
+TARGET = "RATCHET_E2E_HOME"
+"""Names the home of a target that is up already; it is used and left as it is."""
+
+
+@pytest.fixture(scope="session")
+def laptop() -> Iterator[LaptopTarget]:
+    """A fresh target beside the checkout's own, whose environments it shares; `down` leaves no process of it."""
+    if TARGET in os.environ:
+        yield LaptopTarget(Path(os.environ[TARGET]))
+        return
+    home = _home()
+    target = LaptopTarget(home)
+    try:
+        told = target.ratchet("up")
+        assert told["endpoint_url"].startswith("http://127.0.0.1:")
+        yield target
+        # Twice: the second time there is nothing to stop, and that is no error.
+        assert "emulator" in target.ratchet("down")["stopped"]
+        assert target.ratchet("down") == {"stopped": []}
+        assert target.processes() == []
+    finally:
+        target.call("down")
+        shutil.rmtree(home)
+
+
+def _home() -> Path:
+    """An empty `.ratchet/`; not below pytest's own folder, which PostgreSQL's user may not enter."""
+    shared = Paths(CHECKOUT / ".ratchet")
+    shared.prepare()
+    # Made where they stay: an environment's programs name its folder.
+    for recipe in environments.RECIPES:
+        environments.ensure(recipe, shared, print)
+    node.ensure_packages(node.ensure_node(shared, print), shared, print)
+    home = Path(tempfile.mkdtemp(prefix="ratchet-e2e-"))
+    home.chmod(0o755)
+    (home / "envs").symlink_to(shared.root / "envs")
+    return home
