@@ -56,6 +56,8 @@ class Transport:
             pause = min(LONGEST_DELAY, FIRST_DELAY * 2**attempt) * random.uniform(0.5, 1)  # noqa: S311
             try:
                 response = send()
+                # Response and stream refer to each other: pages would stay in memory until the cycle collector comes.
+                response.stream = httpx.ByteStream(b"")
                 if response.is_success:
                     return self._read(response, read, what)
                 trouble = self._trouble(response, what)

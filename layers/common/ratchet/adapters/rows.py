@@ -15,6 +15,7 @@ import numpy as np
 import simdjson
 from numpy.typing import NDArray
 
+from ratchet.adapters.sound_rows import sound_page
 from ratchet.catalog import Table
 from ratchet.errors import SourceMismatch
 from ratchet.extraction.columns import width
@@ -22,6 +23,8 @@ from ratchet.extraction.source import Page, PageBuilder, microseconds
 
 SAFE_SQUARES = 1e70
 """A sum of squares below this means that every value is finite and within float32."""
+_PARSER = simdjson.Parser()
+"""One for all pages, so that its buffers are allocated once; it refuses while values of its last document live."""
 Cell = Any
 Converter = Callable[[Cell], Any]
 
@@ -43,9 +46,14 @@ def decode_page(body: bytes, name: str, table: Table) -> Page:
     if not isinstance(document, list | simdjson.Array):
         raise SourceMismatch(f"The table {name} answers with no list of rows; check the url in the secret.")
     vectors = sum(width(kind) is not None for kind in table.columns.values())
-    if body.count(b"[") > 1 + len(document) * vectors:
+    if np.count_nonzero(np.frombuffer(body, np.uint8) == ord("[")) > 1 + len(document) * vectors:
         # simdjson's buffers flatten arrays within arrays.
         document = json.loads(body)
+    return sound_page(document, table) or _sifted_page(document, name, table)
+
+
+def _sifted_page(document: Any, name: str, table: Table) -> Page:
+    """The page row by row, bad rows set aside."""
     builder, reader = PageBuilder(table, len(document)), RowReader(name, table)
     cursor = None
     for row in document:
@@ -56,7 +64,7 @@ def decode_page(body: bytes, name: str, table: Table) -> Page:
 def parse(body: bytes) -> Any:
     """A JSON document. What simdjson refuses for a number too large may still be rows, one of them to be rejected."""
     try:
-        return simdjson.Parser().parse(body)
+        return _PARSER.parse(body)
     except (ValueError, RuntimeError):
         try:
             return json.loads(body)

@@ -15,8 +15,8 @@ from ratchet.extraction.source import MICROSECOND, Page
 from ratchet.extraction.watermark import Reading, Watermark
 from ratchet.instants import iso
 
-BUFFERED_PAGES = 8
-"""Pages of one day that are held before they are landed; a day that is larger is merged piece by piece."""
+HELD_PAGES = 8
+"""Pages that are held before they are landed and the watermark moves: the most that a killed invocation repeats."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def _read_new(progress: Progress, since: datetime | None) -> bool:
         if work.out_of_time():
             progress.land(buffer.drain(), reading=Reading(work.run_ts, cursor, False))
             return False
-        _land_closed_days(progress, buffer, cursor)
+        _land_held(progress, buffer, cursor)
 
 
 def _page(progress: Progress, cursor: str | None) -> Page:
@@ -101,14 +101,15 @@ def _page(progress: Progress, cursor: str | None) -> Page:
     return page
 
 
-def _land_closed_days(progress: Progress, buffer: Buffer, cursor: str) -> None:
-    """Lands the days that no later page can touch; all of them where the buffer is full."""
-    run_ts, open_day = progress.work.run_ts, buffer.last_day
-    if buffer.rows >= BUFFERED_PAGES * progress.work.pipeline.source.page_rows:
-        progress.land(buffer.drain(), reading=Reading(run_ts, cursor, False))
-    elif open_day and (closed := buffer.drain(before=open_day)):
-        end = datetime.combine(open_day, time(), UTC) - MICROSECOND
-        progress.land(closed, reading=Reading(run_ts, iso(end), False))
+def _land_held(progress: Progress, buffer: Buffer, cursor: str) -> None:
+    """Once enough is held, lands the days that no later page can touch; of a day larger than that, what there is."""
+    work, open_day = progress.work, buffer.last_day
+    if open_day is None or buffer.rows < HELD_PAGES * work.pipeline.source.page_rows:
+        return
+    closed = buffer.drain(before=open_day)
+    if closed:
+        cursor = iso(datetime.combine(open_day, time(), UTC) - MICROSECOND)
+    progress.land(closed or buffer.drain(), reading=Reading(work.run_ts, cursor, False))
 
 
 def _start(progress: Progress, since: datetime | None) -> str | None:

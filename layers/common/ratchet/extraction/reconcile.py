@@ -26,8 +26,8 @@ def reconcile(progress: Progress) -> bool:
             progress.land({day: _whole_day(progress, day)}, reconciling=(day + DAY).isoformat())
             if progress.work.out_of_time():
                 return False
-        progress.move(reconciling=end.date().isoformat())
         if progress.work.out_of_time() and end <= last:
+            progress.move(reconciling=end.date().isoformat())
             return False
     progress.move(reconciling=None, reconciled_at=iso(progress.work.clock()))
     return True

@@ -1,6 +1,6 @@
 """The watermark of a table: where extraction stands and what has landed. Moved last, by compare-and-swap."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from ratchet.errors import ForeignDocument, LeaseLost
@@ -70,11 +70,18 @@ def read(store: ObjectStore, keys: Keys, table: str) -> tuple[Watermark, str | N
 
 def move(store: ObjectStore, keys: Keys, watermark: Watermark, etag: str | None) -> str:
     """Replaces the version `etag` (None: creates it), returns the new tag. Raises LeaseLost when another moved it."""
-    key, body = keys.watermark(watermark.table), encode(asdict(watermark))
+    key, body = keys.watermark(watermark.table), encode(_document(watermark))
     written = create(store, key, body) if etag is None else replace(store, key, body, etag)
     if written is None:
         raise LeaseLost(f"Another run moved {key} meanwhile; this one must not write any more.")
     return written
+
+
+def _document(watermark: Watermark) -> Document:
+    """As `asdict` has it, which copies every day: a tenth of a long extraction's time."""
+    reading = watermark.reading
+    days = {name: vars(day) for name, day in watermark.days.items()}
+    return {**vars(watermark), "days": days, "reading": vars(reading) if reading else None}
 
 
 def _parse(document: Document, key: str) -> Watermark:

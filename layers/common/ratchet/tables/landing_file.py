@@ -73,10 +73,14 @@ def _leaf(name: str, kind: str) -> str:
 
 
 def _to_arrow(values: Column, kind: pa.DataType) -> pa.Array:
+    if pa.types.is_string(kind):
+        return pa.array(values.tolist(), kind)
+    # `pa.array` of a numpy array imports pandas, 0.3 s where it is installed.
+    buffers = [None, pa.py_buffer(np.ascontiguousarray(values))]
     if pa.types.is_fixed_size_list(kind):
-        flat = pa.array(np.ascontiguousarray(values).reshape(-1))
+        flat = pa.Array.from_buffers(kind.value_type, values.size, buffers)
         return pa.FixedSizeListArray.from_arrays(flat, type=kind)
-    return pa.array(values, kind)
+    return pa.Array.from_buffers(kind, len(values), buffers)
 
 
 def _to_numpy(values: pa.ChunkedArray, kind: str) -> Column:
@@ -90,8 +94,14 @@ def _to_numpy(values: pa.ChunkedArray, kind: str) -> Column:
 
 def _bytes(rows: pa.Table, floats: list[str]) -> bytes:
     sink = io.BytesIO()
+    scalars = [field.name for field in rows.schema if not pa.types.is_nested(field.type)]
     with pq.ParquetWriter(
-        sink, rows.schema, compression="zstd", use_dictionary=False, use_byte_stream_split=floats, write_statistics=True
+        sink,
+        rows.schema,
+        compression="zstd",
+        use_dictionary=False,
+        use_byte_stream_split=floats,
+        write_statistics=scalars,
     ) as writer:
         writer.write_table(rows, row_group_size=ROW_GROUP)
     return sink.getvalue()
