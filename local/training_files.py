@@ -5,6 +5,7 @@ All reads and writes use the client given, which acts as the job's role. Boundar
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import tarfile
@@ -110,13 +111,20 @@ class JobFolder:
         for relative, path, state in self._checkpoint_files():
             if self._uploaded.get(relative) != state:
                 key = str(PurePosixPath(prefix) / relative)
-                self._call("Checkpoint upload failed", self._s3.upload_file, str(path), bucket, key)
-                self._uploaded[relative] = state
+                # A script replaces its checkpoints by renaming: what vanished meanwhile comes with the next call.
+                with contextlib.suppress(FileNotFoundError):
+                    self._call("Checkpoint upload failed", self._s3.upload_file, str(path), bucket, key)
+                    self._uploaded[relative] = state
 
     def _checkpoint_files(self) -> list[tuple[str, Path, tuple[int, int]]]:
-        files = [path for path in sorted(self.checkpoints.rglob("*")) if path.is_file()]
-        states = [(path, path.stat()) for path in files]
-        return [(path.relative_to(self.checkpoints).as_posix(), path, (s.st_mtime_ns, s.st_size)) for path, s in states]
+        found = []
+        for path in sorted(self.checkpoints.rglob("*")):
+            with contextlib.suppress(FileNotFoundError):
+                if path.is_file():
+                    state = path.stat()
+                    name = path.relative_to(self.checkpoints).as_posix()
+                    found.append((name, path, (state.st_mtime_ns, state.st_size)))
+        return found
 
     def upload_model(self, output_path: str, job: str) -> str:
         """Pack `model/` and `output/data/`, upload both where SageMaker puts them, and return the model's URI."""

@@ -47,6 +47,14 @@ def test_a_handler_is_short_and_names_what_it_installs(step: str) -> None:
     assert (ROOT / "functions" / step / "requirements.txt").exists()
 
 
+def test_a_new_layer_reaches_the_alias_that_the_machines_call() -> None:
+    assert GLOBALS["AutoPublishAlias"]
+    assert GLOBALS["AutoPublishAliasAllProperties"] is True
+    layers = of_type("AWS::Serverless::LayerVersion")
+    assert layers
+    assert {name for name, layer in layers.items() if not layer["Properties"].get("PublishLambdaVersion")} == set()
+
+
 @each_function
 def test_a_function_logs_where_logs_expire(name: str) -> None:
     own = DEPLOYED[name]["Properties"].get("LoggingConfig", {})

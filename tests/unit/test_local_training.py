@@ -94,6 +94,21 @@ def test_checkpoints_go_up_when_they_changed_and_only_then(tmp_path: Path) -> No
     assert s3.puts == ["checkpoints/new.pt"]
 
 
+def test_a_checkpoint_that_is_renamed_away_during_the_upload_does_not_fail_the_job(tmp_path: Path) -> None:
+    class Renaming(Objects):
+        def upload_file(self, path: str, bucket: str, key: str) -> None:
+            Path(path).rename(tmp_path / "checkpoints" / "whole.pt")
+            raise FileNotFoundError(path)
+
+    folder = JobFolder(tmp_path, Renaming())
+    (tmp_path / "checkpoints").mkdir(exist_ok=True)
+    (tmp_path / "checkpoints" / "whole.pt.part").write_text("1")
+    folder.save_checkpoints("s3://bucket/checkpoints")
+    folder._s3 = s3 = Objects()
+    folder.save_checkpoints("s3://bucket/checkpoints")
+    assert s3.puts == ["checkpoints/whole.pt"]
+
+
 def test_the_container_finds_its_configuration(tmp_path: Path) -> None:
     parameters = {"sagemaker_submit_directory": "s3://bucket/code.tar.gz", "lr": "1"}
     request = {"HyperParameters": parameters, "InputDataConfig": [channel("s3://bucket/x")]}
