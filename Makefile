@@ -1,8 +1,9 @@
 # Needs Python 3.12 and make; everything else is installed into .venv and .ratchet.
-PYTHON ?= $(shell command -v python3.12 || ls -d $(HOME)/.pyenv/versions/3.12.*/bin/python3.12 2>/dev/null | tail -n 1)
+# A version manager's shim may be there and not work: take the first that runs.
+PYTHON ?= $(shell for each in python3.12 python3 $(HOME)/.pyenv/versions/3.12.*/bin/python3.12; do \
+	$$each -c "import sys; sys.exit(sys.version_info[:2] != (3, 12))" 2>/dev/null && command -v $$each && break; done)
 VENV := .venv/bin
 INSTALLED := .venv/installed
-BARS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test check bench images clean
@@ -22,9 +23,14 @@ $(INSTALLED): pyproject.toml
 run: $(INSTALLED) ## Train, judge, promote and score on this machine: the deployed application, no Docker, no account
 	$(VENV)/ratchet up
 	$(VENV)/ratchet seed returns --yes
+	@echo "A first champion, as it would have been trained four weeks ago:"
+	$(VENV)/ratchet run returns --at "$$(date -u -d '27 days ago' +%FT%H:00:00Z)"
+	@echo "Today's challenger, judged against it on rows that neither has seen:"
 	$(VENV)/ratchet run returns
+	$(VENV)/ratchet history returns
 	$(VENV)/ratchet score returns
-	$(VENV)/ratchet card returns
+	@echo "The report card, to open in a browser:"
+	@$(VENV)/ratchet card returns
 
 test: $(INSTALLED) check ## Run the whole suite
 	$(VENV)/pytest

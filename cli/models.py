@@ -39,12 +39,14 @@ def history(session: Session, pipeline: str) -> None:
     rows = [{**asdict(entry.pointer), "who": entry.who, "why": entry.why} for entry in entries]
 
     def render(console: Console) -> None:
-        table = Table("", "#", "model of run", "in service since", "by", "why", box=None, header_style="dim")
+        table = Table("", "#", box=None, header_style="dim")
+        for title in ("model of run", "moved at", "by"):
+            table.add_column(title, no_wrap=True)
+        table.add_column("why", overflow="fold")
         for position, row in enumerate(rows):
-            how = "rollback" if row["move"] == "rollback" else "gate"
-            by = row["who"].rpartition(":")[2] if how == "gate" else row["who"]
+            by = row["who"] if row["move"] == "rollback" else "the gate"
             mark = "[green]▶[/]" if position == 0 else ""
-            table.add_row(mark, str(row["seq"]), row["run_ts"], row["updated_at"][:19], f"{how}: {by}", row["why"])
+            table.add_row(mark, str(row["seq"]), row["run_ts"], f"{row['updated_at'][:19]}Z", by, row["why"])
         console.print(table if rows else f"No model of {pipeline} was promoted yet; run `ratchet run {pipeline}`.")
 
     session.output.show(rows, render)
