@@ -22,6 +22,8 @@ from local.laptop import SECRET, STACK
 from local.paths import Paths
 
 COMMAND = Path(sys.executable).parent / "ratchet"
+TARGET = "RATCHET_E2E_HOME"
+"""Names the home of a target that is up already: the tests then use it and leave it up."""
 KEYS = Keys("")
 """Of `returns`, which has no prefix."""
 
@@ -174,10 +176,14 @@ class LaptopTarget:
         try:
             command = (pid / "cmdline").read_bytes()
             there = os.readlink(pid / "cwd").encode()  # noqa: PTH115
-            told = [command, (pid / "environ").read_bytes(), there]
+            variables = (pid / "environ").read_bytes().replace(TARGET.encode() + b"=" + mark, b"")
         except OSError:
             return ""
-        return f"{pid.name}: {command.decode(errors='replace')}" if any(mark in text for text in told) else ""
+        return (
+            f"{pid.name}: {command.decode(errors='replace')}"
+            if any(mark in text for text in (command, variables, there))
+            else ""
+        )
 
 
 def until(look: Callable[[], Any], seconds: float = 120) -> Any:

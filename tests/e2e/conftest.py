@@ -10,10 +10,7 @@ import pytest
 
 from local import environments, node
 from local.paths import CHECKOUT, Paths
-from tests.laptop_target import LaptopTarget
-
-TARGET = "RATCHET_E2E_HOME"
-"""Names the home of a target that is up already; it is used and left as it is."""
+from tests.laptop_target import TARGET, LaptopTarget
 
 
 @pytest.fixture(scope="session")
