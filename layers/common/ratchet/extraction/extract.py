@@ -78,14 +78,16 @@ def _read_new(progress: Progress, since: datetime | None) -> bool:
     resumed = reading if reading and reading.run_ts == work.run_ts else None
     if resumed and resumed.ended:
         return True
-    cursor = resumed.cursor if resumed else _start(progress, since)
+    start = cursor = resumed.cursor if resumed else _start(progress, since)
     while True:
         page = _page(progress, cursor)
         keyless = buffer.add(page)
         if keyless:
             progress.area.land_keyless(keyless)
         if page.cursor is None:
-            progress.land(buffer.drain(), reading=Reading(work.run_ts, cursor, True))
+            # A table just read from its first row to its last needs no comparison.
+            compared = {"reconciled_at": iso(work.clock())} if start is None else {}
+            progress.land(buffer.drain(), reading=Reading(work.run_ts, cursor, True), **compared)
             return True
         cursor = page.cursor
         if work.out_of_time():
