@@ -73,7 +73,7 @@ def step(folder: Path, out: Path) -> None:
     from ratchet.tables import dataset
 
     pipeline, days = load("returns"), _days(folder)
-    made = dataset.build(pipeline, days, dataset.window(pipeline, days, 0), out)
+    made = dataset.build(pipeline, days, dataset.window(pipeline, days, 0, datetime.now(UTC)), out)
     assert made.counts["joined"] == ROWS, made.counts
     made.digests()
 
