@@ -22,7 +22,7 @@ def handler(event: dict[str, Any], context: object, ports: Any = wiring, clock: 
         model_uri=event["bundle_uri"],
         kind="promote",
         who=event["execution"],
-        why="passed the gate",
+        why=event["reason"],
         **{name: event[name] for name in EVIDENCE},
     )
     fence = {name: event[name] for name in ("execution", "token", "champion_etag")}

@@ -34,7 +34,7 @@ def usual_events(pipeline: str, execution: str, given: Any, outcome: str) -> dic
         },
         "promote": {
             **{**run, **ours, **bundle, "sha256": "5ha", "champion_etag": '"e1"'},
-            **{"train_uri": DATA["train_uri"], "evaluation_uri": EVIDENCE["evaluation_uri"]},
+            **{"train_uri": DATA["train_uri"], "evaluation_uri": EVIDENCE["evaluation_uri"], "reason": "12 % better"},
         },
         "give_back_lease": {**run, **ours, "outcome": outcome},
     }

@@ -8,7 +8,7 @@ MINIMAL = {"RATCHET_BUCKET": "b", "RATCHET_STACK": "s"}
 
 
 def test_defaults_fill_what_the_template_leaves_out() -> None:
-    assert parse(MINIMAL | {"RATCHET_TOPIC": " "}).training_instance == "ml.g4dn.xlarge"
+    assert parse(MINIMAL | {"RATCHET_TRAINING_INSTANCE": " "}).training_instance == "ml.g4dn.xlarge"
 
 
 def test_every_kind_is_converted() -> None:

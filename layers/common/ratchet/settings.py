@@ -18,8 +18,6 @@ class Settings:
     """RATCHET_STACK: the stack's name; job names and metrics carry it."""
     secret: str = ""
     """RATCHET_SECRET: a Secrets Manager ARN or name, or `ssm:/name` of a SecureString: JSON of url, key, db_url."""
-    topic: str = ""
-    """RATCHET_TOPIC: ARN of the outcomes' SNS topic."""
     training_role: str = ""
     """RATCHET_TRAINING_ROLE: ARN that training jobs run as."""
     training_image: str = ""
