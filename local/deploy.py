@@ -22,6 +22,8 @@ from ratchet.errors import BadConfiguration, RatchetError, Unavailable
 REGION = "us-east-1"
 INPUTS = ("template.yaml", "samconfig.toml", "pyproject.toml", "functions", "layers", "statemachines")
 """What a build reads: when none of it changed, the last build is still right."""
+TOLD = ("Building ", "Build Succeeded", "Uploading", "Waiting", "Successfully", "Error")
+"""How the lines of sam begin that tell a person something; the others count only when it fails."""
 _BROKEN = {"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED"}
 _KEY = "test"
 
@@ -83,6 +85,12 @@ def build(application: Application, progress: Progress) -> bool:
     return True
 
 
+def validate(application: Application, progress: Progress) -> None:
+    """Run `sam validate --lint`. Raises BadConfiguration with its finding."""
+    failed = "sam validate --lint finds a fault: {} Run it by hand for all of them.".format
+    _run(application, ["validate", "--lint"], progress, lambda line: BadConfiguration(failed(line)))
+
+
 def deploy(application: Application, progress: Progress) -> dict[str, str]:
     """Run `sam deploy` on the last build and return the stack's outputs."""
     cloudformation = _client(application)
@@ -136,7 +144,8 @@ def _run(
         ) as process:
             for line in process.stdout or ():
                 last.append(line.rstrip())
-                progress(line.rstrip())
+                if line.startswith(TOLD):
+                    progress(line.rstrip())
     except OSError as error:
         raise BadConfiguration(f"{application.sam} cannot be run ({error.strerror}): run `ratchet up`.") from error
     if process.returncode != 0:

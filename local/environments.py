@@ -34,9 +34,10 @@ class Recipe:
     """Insist on PyTorch's CPU build where some Python has one."""
 
 
+SAM = Recipe("sam")
 RECIPES = (
     Recipe("emulator"),
-    Recipe("sam"),
+    SAM,
     Recipe("runtime"),
     Recipe("postgres"),
     Recipe("training", ("3.12", "3.11", "3.13"), cpu_torch=True),

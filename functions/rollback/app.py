@@ -18,8 +18,9 @@ def handler(event: dict[str, Any], context: object, ports: Any = wiring, clock: 
     """Event and result: docs/contracts.md."""
     pipeline, store = load(event["pipeline"]), ports.store()
     logger.append_keys(pipeline=pipeline.name)
-    wish = {"to": event.get("to"), "who": str(event.get("who", "unknown")), "why": str(event.get("why", ""))}
-    before, after = rollback(store, pipeline.keys, clock, partial(prove, store, pipeline.name), **wish)
-    logger.warning("Rolled back", from_run=before.run_ts, to_run=after.run_ts, **wish)
+    proof = partial(prove, store, pipeline.name)
+    who, why = str(event.get("who", "unknown")), str(event.get("why", ""))
+    before, after = rollback(store, pipeline.keys, clock, proof, to=event.get("to"), who=who, why=why)
+    logger.warning("Rolled back", from_run=before.run_ts, to_run=after.run_ts, who=who, why=why)
     moved = {"from_run_ts": before.run_ts, "to_run_ts": after.run_ts, "seq": after.seq}
     return {"status": "rolled_back", **moved}

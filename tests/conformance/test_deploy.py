@@ -66,7 +66,7 @@ def test_a_status_change_of_an_execution_reaches_a_function_through_its_rule(emu
 def test_sams_progress_is_streamed(deployment: Any) -> None:
     said = "\n".join(deployment.lines)
     assert "Build Succeeded" in said
-    assert "CREATE_COMPLETE" in said
+    assert "Successfully created" in said
 
 
 def test_a_second_deployment_builds_nothing(emulator: Any, deployment: Any) -> None:
