@@ -41,6 +41,10 @@ class SourceMismatch(ContractError):
     """The source is not what the pipeline declares: a missing table or column, another type, HTML for JSON."""
 
 
+class MissingTable(SourceMismatch):
+    """The source has no such table: an error for a declared one, an answer for an optional one."""
+
+
 class TooManyBadRows(ContractError):
     """More than the configured share of rows breaks the row contract."""
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import httpx
 
 from ratchet.adapters.rows import Incomplete, parse
-from ratchet.errors import RatchetError, SourceMismatch, SourceRefused, Unavailable
+from ratchet.errors import MissingTable, RatchetError, SourceMismatch, SourceRefused, Unavailable
 
 ATTEMPTS = 6
 FIRST_DELAY = 0.5
@@ -31,10 +31,6 @@ Sleep = Callable[[float], None]
 
 class StatementTimeout(Exception):
     """PostgreSQL cancelled the query (57014). Internal: the page is halved."""
-
-
-class MissingTable(SourceMismatch):
-    """There is no such table: an error for a declared one, an answer for an optional one."""
 
 
 class Transport:

@@ -18,10 +18,10 @@ import numpy as np
 import simdjson
 from supabase import Client, ClientOptions, create_client
 
-from ratchet.adapters.rest import Answer, MissingTable, Sleep, StatementTimeout, Transport
+from ratchet.adapters.rest import Answer, Sleep, StatementTimeout, Transport
 from ratchet.adapters.rows import decode_page, parse
 from ratchet.catalog import Table
-from ratchet.errors import BadConfiguration, Unavailable
+from ratchet.errors import BadConfiguration, MissingTable, Unavailable
 from ratchet.extraction.source import MICROSECOND, Marker, Page
 from ratchet.instants import iso
 
