@@ -41,12 +41,15 @@ def test_a_change_of_anything_else_is_not(folder: Path, name: str) -> None:
 
 def test_only_a_changed_application_is_built_again(folder: Path) -> None:
     lines: list[str] = []
-    application = Application(folder, "http://127.0.0.1:1", "ratchet", sam(folder, "echo Built"))
+    application = Application(
+        folder, "http://127.0.0.1:1", "ratchet", sam(folder, "echo chatter; echo Build Succeeded")
+    )
     assert build(application, lines.append)
     assert not build(application, lines.append)
     (folder / "template.yaml").write_text("changed")
     assert build(application, lines.append)
-    assert lines.count("Built") == 2
+    assert lines.count("Build Succeeded") == 2
+    assert "chatter" not in lines
 
 
 def test_a_failed_build_is_one_line_and_is_tried_again(folder: Path) -> None:
@@ -64,7 +67,8 @@ def test_a_build_sees_neither_the_hosts_account_nor_its_python_path(
     monkeypatch.setenv("AWS_PROFILE", "production")
     monkeypatch.setenv("PYTHONPATH", "/elsewhere")
     lines: list[str] = []
-    build(Application(folder, "http://127.0.0.1:1", "ratchet", sam(folder, "env")), lines.append)
+    build(Application(folder, "http://127.0.0.1:1", "ratchet", sam(folder, "env | sed 's/^/Building /'")), lines.append)
+    lines = [line.removeprefix("Building ") for line in lines]
     assert "AWS_ENDPOINT_URL=http://127.0.0.1:1" in lines
     assert not [line for line in lines if line.startswith(("AWS_PROFILE=", "PYTHONPATH="))]
     assert next(line for line in lines if line.startswith("PATH=")).startswith(f"PATH={folder / 'bin'}")
