@@ -113,12 +113,16 @@ class LaptopTarget:
         found = self.store.head(key)
         return found.etag if found else None
 
+    @property
+    def database(self) -> str:
+        """The libpq URL of the tables' owner."""
+        ports = json.loads(Paths(self.home).laptop.read_text())["ports"]
+        password = json.loads(Paths(self.home).keys.read_text())["password"]
+        return f"postgresql://postgres:{password}@127.0.0.1:{ports['postgres']}/postgres"
+
     def sql(self, *statements: str) -> list[tuple[Any, ...]]:
         """Runs statements as the tables' owner in one transaction; the rows of the last one."""
-        running = json.loads(Paths(self.home).laptop.read_text())["ports"]
-        password = json.loads(Paths(self.home).keys.read_text())["password"]
-        url = f"postgresql://postgres:{password}@127.0.0.1:{running['postgres']}/postgres"
-        with psycopg.connect(url) as connection:
+        with psycopg.connect(self.database) as connection:
             for statement in statements:
                 cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []

@@ -218,12 +218,17 @@ def test_a_file_of_rows_is_scored_by(
 
 @pytest.fixture(scope="module")
 def interrupted(seeded: LaptopTarget, grown: Any) -> Any:
-    """A run of the newest 600 rows that failed once its model was trained, and was taken up again."""
+    """A run of the newest 600 rows that failed once its model was trained, and was taken up again.
+
+    Its rows come straight from PostgreSQL, and all of them anew.
+    """
+    landed = [seeded.document(KEYS.watermark(table))["changes"] for table in ("ai_outputs", "simulations_10m")]
     pointer = seeded.store.get(KEYS.pointer())
     assert pointer is not None
     seeded.store.put(KEYS.pointer(), b'{"model": "somebody else\'s"}')
     try:
-        failed = seeded.run("--input", '{"limit": 600}', code=1)
+        with seeded.secret(lambda fields: {"db_url": seeded.database}):
+            failed = seeded.run("--input", '{"limit": 600, "sinceTs": "2020-01-01T00:00:00Z"}', code=1)
     finally:
         seeded.store.put(KEYS.pointer(), pointer.body)
     trained = seeded.jobs()
@@ -232,7 +237,7 @@ def interrupted(seeded: LaptopTarget, grown: Any) -> Any:
     )
     run_ts = claimed.removeprefix("runs/").removesuffix(".json")
     resumed = seeded.run("--resume", run_ts)
-    return {"failed": failed, "run_ts": run_ts, "trained": trained, "resumed": resumed}
+    return {"failed": failed, "run_ts": run_ts, "trained": trained, "resumed": resumed, "landed": landed}
 
 
 def test_a_pointer_that_is_not_ours_fails_the_run_by_name(seeded: LaptopTarget, grown: Any, interrupted: Any) -> None:
@@ -240,6 +245,14 @@ def test_a_pointer_that_is_not_ours_fails_the_run_by_name(seeded: LaptopTarget, 
     assert "model/latest.json" in interrupted["failed"]["reason"]
     assert "move it away" in interrupted["failed"]["reason"]
     assert seeded.document(KEYS.pointer())["run_ts"] == grown["run_ts"]
+
+
+def test_rows_read_straight_from_postgres_are_those_that_landed_before(seeded: LaptopTarget, interrupted: Any) -> None:
+    marks = [seeded.document(KEYS.watermark(table)) for table in ("ai_outputs", "simulations_10m")]
+    assert [mark["changes"] for mark in marks] == interrupted["landed"]
+    lines = seeded.ratchet("logs", "extract", "--run", interrupted["run_ts"])
+    facts = next(line["fields"] for line in lines if line["message"] == "Rows extracted")
+    assert (facts["rows_read"] >= 2 * ROWS, facts["rows_changed"]) == (True, 0)
 
 
 def test_a_resumed_run_does_not_train_again(seeded: LaptopTarget, interrupted: Any) -> None:
