@@ -4,6 +4,8 @@ PYTHON ?= $(shell for each in python3.12 python3 $(HOME)/.pyenv/versions/3.12.*/
 	$$each -c "import sys; sys.exit(sys.version_info[:2] != (3, 12))" 2>/dev/null && command -v $$each && break; done)
 VENV := .venv/bin
 INSTALLED := .venv/installed
+TOOLED := .venv/tooled
+PIP := PYTHONWARNINGS=ignore $(VENV)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test check build bench images clean
@@ -11,14 +13,18 @@ INSTALLED := .venv/installed
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-install: $(INSTALLED) ## Install the command and its tools into .venv
+install: $(INSTALLED) ## Install the command into .venv
 
 $(INSTALLED): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.12 is missing: install it, or name it with make PYTHON=/path/to/python3.12"; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(VENV)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	@# setuptools warns that an editable install sees more than a built one would; the checkout is all there is.
-	PYTHONWARNINGS=ignore $(VENV)/python -m pip install --quiet --disable-pip-version-check --group dev --editable .
+	$(PIP) --upgrade 'pip>=25.1'
+	$(PIP) --editable .
+	@touch $@
+
+# What tests, checks and benchmarks need on top: every third party of the layers.
+$(TOOLED): $(INSTALLED)
+	$(PIP) --group dev
 	@touch $@
 
 run: $(INSTALLED) ## Train, judge, promote and score on this machine: the deployed application, no Docker, no account
@@ -36,7 +42,7 @@ run: $(INSTALLED) ## Train, judge, promote and score on this machine: the deploy
 test: check ## Run the whole suite
 	$(VENV)/pytest --ignore tests/contract
 
-check: build ## Lint, types, import rules, the template, the state machines, package budgets
+check: $(TOOLED) build ## Lint, types, import rules, the template, the state machines, package budgets
 	$(VENV)/ruff check .
 	$(VENV)/ruff format --check .
 	$(VENV)/mypy layers functions local cli
@@ -45,7 +51,7 @@ check: build ## Lint, types, import rules, the template, the state machines, pac
 build: $(INSTALLED) ## Build the application as sam deploy ships it, and validate the template
 	$(VENV)/python -m local.build
 
-bench: $(INSTALLED) ## Measure us beside the alternatives; tables and bench/results
+bench: $(TOOLED) ## Measure us beside the alternatives; tables and bench/results
 	$(VENV)/python -m bench
 
 images: $(INSTALLED) ## Write the training images per region into the template
