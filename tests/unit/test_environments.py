@@ -75,3 +75,20 @@ def test_only_a_node_that_is_new_enough_is_taken(tmp_path, version, found):
 
 def test_a_machine_without_node_has_none(tmp_path):
     assert node.find_node(str(tmp_path)) is None
+
+
+def test_packages_that_npm_cannot_install_are_one_clear_line_with_the_remedy(paths, tmp_path):
+    paths.prepare()
+    npm = tmp_path / "npm"
+    npm.write_text("#!/bin/sh\necho 'npm error code ENOSPC' >&2\nexit 1\n")
+    npm.chmod(0o755)
+    with pytest.raises(Unavailable, match=r"^Supabase Lite could not be installed: code ENOSPC \(.*the disk.*$"):
+        node.ensure_packages(node.Node(tmp_path / "node", (str(npm),)), paths, lambda line: None)
+    assert not (paths.environment("supabase") / "installed").exists()
+
+
+def test_without_a_node_of_its_own_a_machine_gets_the_packaged_one_or_a_clear_line(paths, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    with pytest.raises(Unavailable, match=r"`node` could not be made: No matching distribution.*PIP_INDEX_URL"):
+        node.ensure_node(paths, lambda line: None)

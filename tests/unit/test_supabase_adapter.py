@@ -13,7 +13,7 @@ from ratchet.adapters import rest as rest_module
 from ratchet.adapters.rows import Incomplete, decode_page
 from ratchet.adapters.supabase import SupabaseSource
 from ratchet.catalog import Table
-from ratchet.errors import BadConfiguration, SourceMismatch, SourceRefused, Unavailable
+from ratchet.errors import BadConfiguration, MissingTable, SourceMismatch, SourceRefused, Unavailable
 from ratchet.extraction.source import Marker
 
 from tests.faulty_rest import Fault, Rest, serve
@@ -132,8 +132,8 @@ def test_a_statement_that_takes_too_long_for_any_page_names_the_index(rest, sour
 NAMED = {
     "a wrong key": (Fault(401, {"message": f"Invalid API key {KEY}"}), SourceRefused, "service_role key"),
     "a key without the right": (Fault(403, {"code": "42501", "message": "permission denied"}), SourceRefused, "grant"),
-    "a missing table": (Fault(404, {"code": "PGRST205", "message": "no table"}), SourceMismatch, "no table t"),
-    "a missing relation": (Fault(404, {"code": "42P01", "message": "no relation"}), SourceMismatch, "no table t"),
+    "a missing table": (Fault(404, {"code": "PGRST205", "message": "no table"}), MissingTable, "no table t"),
+    "a missing relation": (Fault(404, {"code": "42P01", "message": "no relation"}), MissingTable, "no table t"),
     "a missing column": (Fault(400, {"code": "42703", "message": "column t.x"}), SourceMismatch, "column t.x"),
     "a web page for rows": (Fault(200, "<!doctype html><p>hi"), SourceMismatch, "url in the secret"),
     "a web page by its type": (Fault(200, "hi", {"content-type": "text/html"}), SourceMismatch, "supabase.co"),

@@ -14,7 +14,7 @@ from psycopg import sql
 
 from ratchet.adapters import copy_binary
 from ratchet.catalog import Table
-from ratchet.errors import BadConfiguration, RatchetError, SourceMismatch, SourceRefused, Unavailable
+from ratchet.errors import BadConfiguration, MissingTable, RatchetError, SourceMismatch, SourceRefused, Unavailable
 from ratchet.extraction.source import Marker, Page
 
 ATTEMPTS = 5
@@ -169,21 +169,21 @@ def _final(state: str, text: str, name: str) -> RatchetError | None:
     if state == "42501" or state.startswith("28") or (not state and any(part in text for part in REFUSALS)):
         return SourceRefused(f"The database refuses table {name} ({text}): check db_url in the secret, grant select.")
     if state == "42P01":
-        return SourceMismatch(f"The database has no table {name} ({text}): create it, or correct pipeline.yaml.")
+        return MissingTable(f"The database has no table {name} ({text}): create it, or correct pipeline.yaml.")
     if state[:2] in {"42", "22", "25", "3D", "0A"} or (not state and "does not exist" in text):
         return SourceMismatch(f"Table {name} cannot be read ({text}): check db_url in the secret and pipeline.yaml.")
     return None
 
 
 def _types(connection: Connection, name: str) -> dict[str, str]:
-    """The types of a table's columns by name. Raises SourceMismatch where there is no such table."""
+    """The types of a table's columns by name. Raises MissingTable where there is no such table."""
     rows = connection.execute(
         "select a.attname, t.typname from pg_attribute a join pg_type t on t.oid = a.atttypid "
         "where a.attrelid = to_regclass(%s) and a.attnum > 0 and not a.attisdropped",
         (_quoted(name),),
     ).fetchall()
     if not rows:
-        raise SourceMismatch(f"The database has no table {name}: create it, or correct pipeline.yaml.")
+        raise MissingTable(f"The database has no table {name}: create it, or correct pipeline.yaml.")
     return {str(column): str(kind) for column, kind in rows}
 
 
