@@ -14,12 +14,15 @@ WAIT = {"Delay": 5, "MaxAttempts": 240}
 
 def destroy_laptop() -> dict[str, list[str]]:
     """Stops every process and removes the state; the tools stay installed for the next `up`."""
+    from local import postgres
     from local.laptop import down
     from local.paths import default_paths
 
     paths = default_paths()
     stopped = [f"process {name}" for name in down(paths)]
     if paths.state.exists():
+        # It may keep its data elsewhere, and with other keys they would be of no use.
+        postgres.forget(paths)
         shutil.rmtree(paths.state)
         stopped.append(f"{paths.state} (data, models, logs)")
     kept = [f"{paths.root / 'envs'} (installed tools)"] if (paths.root / "envs").exists() else []

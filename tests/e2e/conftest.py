@@ -15,7 +15,7 @@ from tests.laptop_target import TARGET, LaptopTarget
 
 @pytest.fixture(scope="session")
 def laptop() -> Iterator[LaptopTarget]:
-    """A fresh target beside the checkout's own, whose environments it shares; `down` leaves no process of it."""
+    """A fresh target beside the checkout's own, whose environments it shares; it leaves no process and no file."""
     if TARGET in os.environ:
         yield LaptopTarget(Path(os.environ[TARGET]))
         return
@@ -29,6 +29,8 @@ def laptop() -> Iterator[LaptopTarget]:
         assert "emulator" in target.ratchet("down")["stopped"]
         assert target.ratchet("down") == {"stopped": []}
         assert target.processes() == []
+        assert any("data, models, logs" in entry for entry in target.ratchet("destroy", "--yes")["removed"])
+        assert [entry.name for entry in home.iterdir() if entry.name != "cards"] == ["envs"]
     finally:
         target.call("down")
         shutil.rmtree(home)

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from ratchet.errors import BadConfiguration, Unavailable
 
-from local import ports, processes
+from cli.destroy import destroy_laptop
+from local import ports, postgres, processes
 from local.laptop import down, require_disk
 from local.paths import Paths
 from local.processes import Identity
@@ -162,3 +163,14 @@ def test_down_without_anything_running_does_nothing(tmp_path):
 def test_a_full_disk_is_reported_before_anything_is_started(paths):
     with pytest.raises(BadConfiguration, match=r"Only .* GiB are free"):
         require_disk(paths, needed=2**62)
+
+
+def test_destroy_removes_what_postgres_keeps_outside_as_well(tmp_path, monkeypatch):
+    paths = Paths(tmp_path / ".ratchet")
+    paths.prepare()
+    (postgres._away(paths) / "data").mkdir(parents=True)
+    monkeypatch.setenv("RATCHET_HOME", str(paths.root))
+    told = destroy_laptop()
+    assert told["removed"] == [f"{paths.state} (data, models, logs)"]
+    assert not paths.state.exists()
+    assert not postgres._away(paths).exists()
