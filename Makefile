@@ -40,6 +40,7 @@ run: $(INSTALLED) ## Train, judge, promote and score on this machine: the deploy
 	@$(VENV)/ratchet card returns
 
 test: check ## Run the whole suite
+	$(VENV)/python -m local.install
 	$(VENV)/pytest --ignore tests/contract
 
 check: $(TOOLED) build ## Lint, types, import rules, the template, the state machines, package budgets

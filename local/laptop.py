@@ -14,9 +14,10 @@ from dataclasses import dataclass
 
 from ratchet.errors import BadConfiguration
 
-from local import environments, supabase
+from local import supabase
 from local.deploy import build_and_deploy
-from local.environments import RECIPES, Progress
+from local.environments import Progress
+from local.install import install
 from local.paths import CHECKOUT, Paths, default_paths
 from local.supabase import Supabase
 from local.supervisor import Service, Supervisor
@@ -92,8 +93,7 @@ def up(
     paths.prepare()
     supervisor = Supervisor(paths)
     with supervisor.exclusively(), _undone_on_failure(supervisor):
-        for recipe in RECIPES:
-            environments.ensure(recipe, paths, progress)
+        install(paths, progress)
         database = supabase.up(paths, supervisor, progress, ports.get("supabase"))
         emulator = emulator_service(paths, supervisor.port("emulator", ports.get("emulator")))
         if supervisor.ensure(emulator):

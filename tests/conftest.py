@@ -14,7 +14,7 @@ def environments() -> Environments:
     found = Environments(Path(os.environ.get("RATCHET_ENVS", CHECKOUT / ".ratchet" / "envs")))
     for needed in (found.python("emulator"), found.python("runtime"), found.sam, found.rie):
         if not needed.exists():
-            pytest.skip(f"{needed} is missing: run `ratchet up` once to make the environments")
+            pytest.fail(f"{needed} is missing: `make test` and `ratchet up` make the environments")
     return found
 
 

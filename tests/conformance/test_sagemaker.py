@@ -149,7 +149,7 @@ class Training:
 def training(emulator: Any) -> Training:
     python = emulator.environments.python("training")
     if not python.exists():
-        pytest.skip(f"{python} is missing: run `ratchet up` once to make the training environment")
+        pytest.fail(f"{python} is missing: `make test` and `ratchet up` make the environments")
     return Training(emulator)
 
 

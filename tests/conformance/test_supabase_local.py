@@ -27,7 +27,7 @@ def server(tmp_path_factory):
     """A local Supabase with its own data, in the environments that `ratchet up` made."""
     made = default_paths()
     if not environments.is_current(POSTGRES, made) or not (made.environment(PACKAGES) / "installed").exists():
-        pytest.skip("The local Supabase is not installed: run `ratchet up` once.")
+        pytest.fail("The local Supabase is not installed: `make test` and `ratchet up` install it")
     root = tmp_path_factory.mktemp("supabase") / ".ratchet"
     paths = Paths(root)
     paths.prepare()

@@ -25,7 +25,10 @@ def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return packages.lend(tmp_path_factory.mktemp("runtime"))
 
 
-@pytest.mark.skipif(not BUILT, reason="nothing is built: run sam build")
+def test_the_application_is_built() -> None:
+    assert BUILT, "Nothing is built: `make build` and `make check` build it"
+
+
 @pytest.mark.parametrize("package", BUILT, ids=lambda package: package.name)
 def test_a_function_is_within_its_budget_and_imports_from_its_artifact(package: Package, runtime: Path) -> None:
     assert packages.fault(package, runtime) is None

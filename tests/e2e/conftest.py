@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from local import environments, node
+from local.install import install
 from local.paths import CHECKOUT, Paths
 from tests.laptop_target import TARGET, LaptopTarget
 
@@ -36,14 +36,20 @@ def laptop() -> Iterator[LaptopTarget]:
         shutil.rmtree(home)
 
 
+@pytest.fixture
+def stranger() -> Iterator[LaptopTarget]:
+    """A target that is not up yet."""
+    target = LaptopTarget(_home())
+    yield target
+    target.call("down")
+    shutil.rmtree(target.home)
+
+
 def _home() -> Path:
     """An empty `.ratchet/`; not below pytest's own folder, which PostgreSQL's user may not enter."""
     shared = Paths(CHECKOUT / ".ratchet")
-    shared.prepare()
     # Made where they stay: an environment's programs name its folder.
-    for recipe in environments.RECIPES:
-        environments.ensure(recipe, shared, print)
-    node.ensure_packages(node.ensure_node(shared, print), shared, print)
+    install(shared, print)
     home = Path(tempfile.mkdtemp(prefix="ratchet-e2e-"))
     home.chmod(0o755)
     (home / "envs").symlink_to(shared.root / "envs")

@@ -26,7 +26,10 @@ PYTHON = ROOT / ".ratchet" / "envs" / "training" / "bin" / "python"
 SCRIPT = ROOT / "layers" / "common" / "pipelines" / "returns" / "train.py"
 RUN_TS = "2026-02-01T00-00-00Z"
 
-pytestmark = pytest.mark.skipif(not PYTHON.is_file(), reason="no training environment: `make setup` makes it")
+
+@pytest.fixture(autouse=True, scope="module")
+def training_environment() -> None:
+    assert PYTHON.is_file(), "The training environment is missing: `make test` and `ratchet up` make it"
 
 
 @pytest.fixture(scope="module")

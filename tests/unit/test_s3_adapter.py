@@ -88,3 +88,15 @@ def test_uris_of_other_buckets_are_foreign(stub: Stubber) -> None:
     assert store(stub).key_of(store(stub).uri("a/b")) == "a/b"
     with pytest.raises(ForeignDocument, match="not in the bucket b"):
         store(stub).key_of("s3://bb/a")
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "error"), [("SlowDown", 503, Unavailable), ("AccessDenied", 403, BadConfiguration)]
+)
+def test_a_refused_upload_is_named_as_any_other_refusal(
+    stub: Stubber, tmp_path: Path, code: str, status: int, error: type
+) -> None:
+    (tmp_path / "f").write_text("x")
+    stub.add_client_error("put_object", code, http_status_code=status)
+    with pytest.raises(error):
+        store(stub).upload(tmp_path / "f", "k")

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import boto3
+from boto3.exceptions import S3UploadFailedError
 from botocore.client import Config
 from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError
 
@@ -122,7 +123,11 @@ class S3Store:
         """See the port. Larger files go up in parts; S3 shows the object only when all are there."""
         extra = {"Tagging": urlencode(tags)} if tags else {}
         with self._errors(key):
-            self._client.upload_file(str(path), self.bucket, key, ExtraArgs=extra)
+            try:
+                self._client.upload_file(str(path), self.bucket, key, ExtraArgs=extra)
+            except S3UploadFailedError as error:
+                # boto3 wraps what the service said; the reason is the cause.
+                raise (error.__cause__ or error.__context__ or error) from None
         found = self.head(key)
         if found is None:
             raise Unavailable(f"{self.uri(key)} was written and is gone; is something else deleting it?")
