@@ -51,12 +51,16 @@ class LaptopTarget:
     home: Path
     _target: list[Target] = field(default_factory=list)
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the command is called with."""
+        return {**os.environ, "RATCHET_HOME": str(self.home), "COLUMNS": "200", "NO_COLOR": "1"}
+
     def call(self, *arguments: str) -> Said:
         """Runs `ratchet ARGUMENTS --json`."""
-        environment = {**os.environ, "RATCHET_HOME": str(self.home), "COLUMNS": "200", "NO_COLOR": "1"}
         ran = subprocess.run(
             [str(COMMAND), *arguments, "--json"],
-            env=environment,
+            env=self.environment,
             cwd=self.home,
             capture_output=True,
             text=True,

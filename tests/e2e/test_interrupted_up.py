@@ -1,4 +1,4 @@
-"""Ctrl-C while the target comes up: nothing of it stays, and the next `up` is as good as the first."""
+"""Ctrl-C while the target comes up: nothing of it stays."""
 
 import os
 import signal
