@@ -1,8 +1,10 @@
 """Landing files: the same rows give the same bytes, nothing is lost on the way, writers do not overwrite each other."""
 
+import io
 from datetime import date
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
@@ -57,6 +59,20 @@ def test_a_day_without_rows_is_a_file_too():
 def test_a_file_that_is_not_ours_is_named(body):
     with pytest.raises(ForeignDocument, match="the/key"):
         landing_file.read(TABLE, body, "the/key")
+
+
+def test_a_file_whose_vectors_were_declared_nullable_is_read():
+    columns = rows(1, 2)
+    written = pq.read_table(io.BytesIO(landing_file.write(TABLE, columns)))
+    fields = [
+        pa.field(field.name, pa.list_(pa.float32(), field.type.list_size))
+        if pa.types.is_fixed_size_list(field.type)
+        else field
+        for field in written.schema
+    ]
+    older = io.BytesIO()
+    pq.write_table(written.cast(pa.schema(fields)), older)
+    assert same(landing_file.read(TABLE, older.getvalue(), "k"), columns)
 
 
 def test_a_file_with_other_columns_is_named():

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ratchet.catalog import Data
 from ratchet.tables.join import Instants, Match, micros
+from ratchet.tables.numbers import to_numpy
 
 MICROS_PER_MINUTE = 60_000_000
 
@@ -29,7 +30,7 @@ def vectors(column: pa.Array) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     width = column.type.list_size
     # `flatten` would drop the slots of null rows and shift all later ones.
     values = column.values.slice(column.offset * width, len(column) * width)
-    return np.asarray(values.to_numpy(zero_copy_only=False), np.float32).reshape(-1, width), _nulls(column)
+    return np.asarray(to_numpy(values), np.float32).reshape(-1, width), _nulls(column)
 
 
 def check(match: Match, ts: str, data: Data, before: int | None) -> Rows:
@@ -71,7 +72,7 @@ def _feature(batch: pa.RecordBatch, name: str, data: Data, reasons: NDArray[np.s
 
 def _target(batch: pa.RecordBatch, name: str, reasons: NDArray[np.str_]) -> NDArray[np.float64]:
     column = _column(batch, name)
-    values = np.asarray(column.to_numpy(zero_copy_only=False), np.float64)
+    values = np.asarray(to_numpy(column), np.float64)
     _mark(reasons, _nulls(column), f"{name}_missing")
     _mark(reasons, ~np.isfinite(values), f"{name}_not_finite")
     return values

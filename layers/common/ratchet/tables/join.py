@@ -13,11 +13,11 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ratchet.errors import ForeignDocument
+from ratchet.tables.numbers import TIMESTAMP, to_arrow, to_numpy
 
 Instants = NDArray[np.int64]
 """Microseconds since the epoch, UTC."""
 BATCH_ROWS = 1000
-TIMESTAMP = pa.timestamp("us", "UTC")
 # Arrow's own allocator keeps what a batch has freed; the system's holds a quarter less and costs no time.
 pa.set_memory_pool(pa.system_memory_pool())
 END = np.iinfo(np.int64).max
@@ -45,7 +45,7 @@ class Match:
 def micros(column: pa.Array) -> Instants:
     """A timestamp column as microseconds since the epoch; nulls are not expected in a key."""
     same = column if column.type == TIMESTAMP else column.cast(TIMESTAMP)
-    return np.asarray(same.view(pa.int64()).to_numpy(zero_copy_only=False), np.int64)
+    return to_numpy(same.view(pa.int64()))
 
 
 def common_instants(left: Side, right: Side) -> Instants:
@@ -97,7 +97,7 @@ def _rows(batch: pa.RecordBatch, indices: NDArray[np.int64]) -> pa.RecordBatch:
     # Matches are nearly always a contiguous run, which costs no copy.
     if int(indices[-1]) - start == count - 1 and (np.diff(indices) == 1).all():
         return batch.slice(start, count)
-    return batch.take(pa.array(indices))
+    return batch.take(to_arrow(indices, pa.int64()))
 
 
 class _Cursor:
