@@ -1,3 +1,4 @@
+import errno
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -303,3 +304,17 @@ def test_a_runs_objects_expire_until_a_promotion_keeps_them(tmp_path: Path) -> N
     run(store, tmp_path)
     for key in (KEYS.train(RUN), KEYS.holdout(RUN), KEYS.manifest(RUN), KEYS.quarantine(RUN)):
         assert store.tags[key] == {"ratchet:retention": "run"}
+
+
+class FullDisk(MemoryStore):
+    def download(self, key: str, path: Path) -> str | None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_full_disk_is_named_with_its_remedy_and_nothing_is_published(tmp_path: Path) -> None:
+    store = FullDisk()
+    store.objects = landed().objects
+    before = set(store.objects)
+    with pytest.raises(BadConfiguration, match="EphemeralStorage of PrepareFunction"):
+        run(store, tmp_path)
+    assert set(store.objects) == before

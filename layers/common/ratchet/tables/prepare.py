@@ -7,15 +7,18 @@ Whether the data is synthetic is what the watermarks say of their source: one sy
 and an unknown one leaves it unknown (null), which counts as real: on AWS a source that nobody marked is normal.
 """
 
+import errno
 import re
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ratchet import lease
 from ratchet.catalog import Pipeline
-from ratchet.errors import BadInput, ForeignDocument, TooManyBadRows, Unavailable
+from ratchet.errors import BadConfiguration, BadInput, ForeignDocument, TooManyBadRows, Unavailable
 from ratchet.extraction import watermark
 from ratchet.extraction.watermark import Watermark
 from ratchet.instants import Clock, iso, parse_instant
@@ -51,7 +54,8 @@ def prepare(store: ObjectStore, pipeline: Pipeline, order: Order, clock: Clock, 
         return _reuse(store, pipeline)
     stored = store.get(pipeline.keys.manifest(order.run_ts))
     if stored is None:
-        outcome = _make(store, pipeline, order, clock, folder)
+        with _disk_named():
+            outcome = _make(store, pipeline, order, clock, folder)
         if isinstance(outcome, str):
             return _answer("not_enough_data", outcome, {})
         manifest = outcome
@@ -60,6 +64,20 @@ def prepare(store: ObjectStore, pipeline: Pipeline, order: Order, clock: Clock, 
     latest = _latest(store, pipeline, manifest)
     _publish(store, pipeline, order, latest)
     return _answer("prepared", f"{latest['row_count']:,} rows to learn from.", latest)
+
+
+@contextmanager
+def _disk_named() -> Iterator[None]:
+    """A full disk as a named error with its remedy: rows grow with time until they fill any folder."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise BadConfiguration(
+            "The temporary storage is too small for the landed rows: raise EphemeralStorage of PrepareFunction in "
+            'template.yaml (on a laptop, free some disk space), or run with {"limit": N}.'
+        ) from error
 
 
 def _make(store: ObjectStore, pipeline: Pipeline, order: Order, clock: Clock, folder: Path) -> Document | str:
