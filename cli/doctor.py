@@ -6,12 +6,15 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 from ratchet.errors import RatchetError
+from ratchet.retention import EXPIRES
 
 from cli.targets import Target
 from local.doctor import Check
 
 TRAINING_QUOTA = "for training job usage"
+SPOT_QUOTA = "for spot training job usage"
 CPU_INSTANCE = "ml.m5.xlarge"
+(EXPIRY_TAG,) = EXPIRES
 
 
 def check_aws(target: Target) -> list[Check]:
@@ -22,6 +25,7 @@ def check_aws(target: Target) -> list[Check]:
         ("bucket versioning", _versioning),
         ("bucket policy", _tls),
         ("bucket events", _events),
+        ("bucket lifecycle", _lifecycle),
         ("secret", _secret),
         ("schedules", _schedules),
     ]
@@ -42,7 +46,8 @@ def _stack(target: Target) -> Check:
 def _quota(target: Target) -> Check:
     instance = target.output("TrainInstanceType")
     pages = target.client("service-quotas").get_paginator("list_service_quotas").paginate(ServiceCode="sagemaker")
-    wanted = f"{instance} {TRAINING_QUOTA}"
+    spot = target.output("TrainSpot") == "true"
+    wanted = f"{instance} {SPOT_QUOTA if spot else TRAINING_QUOTA}"
     quotas = {quota["QuotaName"]: quota["Value"] for page in pages for quota in page["Quotas"]}
     value = quotas.get(wanted)
     remedy = f"Deploy with TrainInstanceType={CPU_INSTANCE}, or ask Service Quotas for '{wanted}'."
@@ -75,6 +80,19 @@ def _events(target: Target) -> Check:
     return Check("bucket events", on, "sent to EventBridge" if on else "off", "Switch EventBridge on for the bucket.")
 
 
+def _lifecycle(target: Target) -> Check:
+    remedy = "Add lifecycle rules that expire objects tagged ratchet:retention=run; the template's bucket has them."
+    client, bucket = target.client("s3"), target.output("LandingBucket")
+    try:
+        rules = client.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
+    except client.exceptions.ClientError as error:
+        if error.response["Error"]["Code"] != "NoSuchLifecycleConfiguration":
+            raise
+        rules = []
+    tagged = [rule for rule in rules if rule.get("Filter", {}).get("Tag", {}).get("Key") == EXPIRY_TAG]
+    return Check("bucket lifecycle", bool(tagged), "runs expire" if tagged else "runs are kept for ever", remedy)
+
+
 def _secret(target: Target) -> Check:
     name = target.output("SupabaseSecret")
     if name.startswith("ssm:"):
@@ -83,10 +101,11 @@ def _secret(target: Target) -> Check:
     else:
         text = target.client("secretsmanager").get_secret_value(SecretId=name)["SecretString"]
     try:
-        missing = {"url", "key"} - set(json.loads(text))
+        told = json.loads(text)
+        missing = set() if told.get("db_url") else {"url", "key"} - set(told)
     except ValueError:
         missing = {"JSON"}
-    remedy = 'Store {"url": "https://…", "key": "…"} there.'
+    remedy = 'Store {"url": "https://…", "key": "…"} or {"db_url": "postgresql://…"} there.'
     return Check(
         "secret", not missing, f"{name}: " + (f"lacks {', '.join(missing)}" if missing else "readable"), remedy
     )

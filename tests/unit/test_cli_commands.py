@@ -12,6 +12,7 @@ from ratchet import pointer
 from ratchet.keys import Keys
 
 from cli.app import main
+from cli.doctor import check_aws
 from cli.targets import Target
 from tests.fakes import MemoryStore
 from tests.unit.test_promote import World
@@ -288,3 +289,68 @@ def test_every_command_answers_in_json() -> None:
     for name, each in main.commands.items():
         assert "as_json" in {parameter.name for parameter in each.params}, name
         assert each.help, name
+
+
+class Answers:
+    """A client that answers each call with what is given for it."""
+
+    def __init__(self, **answers: Any) -> None:
+        self.answers = answers
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda **_: self.answers[name]
+
+
+class Quotas(Answers):
+    """Service Quotas with one page."""
+
+    def get_paginator(self, _: str) -> "Quotas":
+        return self
+
+    def paginate(self, **_: str) -> list[dict[str, Any]]:
+        return [{"Quotas": [{"QuotaName": name, "Value": value} for name, value in self.answers.items()]}]
+
+
+def examined(spot: str = "true", secret: str = '{"url": "u", "key": "k"}', **quotas: float) -> dict[str, Any]:
+    policy = {"Statement": [{"Effect": "Deny", "Condition": {"Bool": {"aws:SecureTransport": "false"}}}]}
+    bucket = Answers(
+        get_bucket_versioning={"Status": "Enabled"},
+        get_bucket_policy={"Policy": json.dumps(policy)},
+        get_bucket_notification_configuration={"EventBridgeConfiguration": {}},
+        get_bucket_lifecycle_configuration={
+            "Rules": [{"Filter": {"Tag": {"Key": "ratchet:retention", "Value": "run"}}}]
+        },
+    )
+    clients = {
+        "s3": bucket,
+        "secretsmanager": Answers(get_secret_value={"SecretString": secret}),
+        "scheduler": Scheduler(),
+        "service-quotas": Quotas(**quotas),
+    }
+    target = FakeTarget(**clients)
+    told = {"TrainInstanceType": "ml.g4dn.xlarge", "TrainSpot": spot, "SupabaseSecret": "ratchet/supabase"}
+    target.__dict__["outputs"] = {**OUTPUTS, **told}
+    return {check.check: check for check in check_aws(target)}
+
+
+SPOT, ON_DEMAND = "ml.g4dn.xlarge for spot training job usage", "ml.g4dn.xlarge for training job usage"
+
+
+def test_a_stack_in_order_passes_every_check() -> None:
+    assert [check for check in examined(**{SPOT: 1.0}).values() if not check.ok] == []
+
+
+@pytest.mark.parametrize(
+    ("spot", "quotas"), [("true", {ON_DEMAND: 1.0, SPOT: 0.0}), ("false", {ON_DEMAND: 0.0, SPOT: 1.0})]
+)
+def test_the_quota_that_binds_is_the_one_of_the_capacity_that_is_asked_for(spot: str, quotas: dict[str, float]) -> None:
+    found = examined(spot, **quotas)["training quota"]
+    assert not found.ok
+    assert "TrainInstanceType=ml.m5.xlarge" in found.remedy
+
+
+@pytest.mark.parametrize(
+    ("secret", "ok"), [('{"db_url": "postgresql://h/d"}', True), ('{"url": "u"}', False), ("x", False)]
+)
+def test_a_secret_needs_what_one_of_the_two_sources_needs(secret: str, ok: bool) -> None:
+    assert examined(secret=secret)["secret"].ok is ok
