@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from ratchet import catalog
+from ratchet import catalog, lease
+from ratchet.adapters.stepfunctions import StepFunctions
 from rich.console import Console
 from rich.table import Table
 
@@ -14,6 +15,7 @@ from cli.destroy import destroy_laptop, destroy_stack
 from cli.doctor import check_aws
 from cli.errors import FAILED, CommandError
 from cli.options import Session, command
+from cli.targets import Target
 
 if TYPE_CHECKING:
     from local.seeding.seed import SeedReport
@@ -86,6 +88,7 @@ def seed(
     target, running = session.target, current()
     if running is None:
         raise CommandError("The laptop target is not running; start it with `ratchet up`.")
+    _require_no_run(target, pipeline)
     # Read before anything is asked or deleted: a file that cannot be used must cost nothing.
     bars = prices.read_csv(from_bars) if from_bars else None
     roots = catalog.load(pipeline).keys.roots()
@@ -162,6 +165,13 @@ def destroy(session: Session, yes: bool) -> None:
                 console.print(f"{label}: {entry}")
 
     session.output.show(told, render)
+
+
+def _require_no_run(target: Target, pipeline: str) -> None:
+    held = lease.read(target.store, catalog.load(pipeline).keys)
+    executions = StepFunctions(target.client("stepfunctions"), target.client("sagemaker"))
+    if held and held[0].state == "held" and executions.is_running(held[0].execution):
+        raise CommandError(f"{held[0].execution} is running; wait for it or stop it, then seed.")
 
 
 def _show_seed(console: Console, report: "SeedReport") -> None:
