@@ -20,6 +20,7 @@ from cli.errors import CommandError
 from cli.options import Session, command, pipeline_argument
 from cli.output import duration
 from cli.targets import Target
+from local.paths import default_paths
 
 
 @click.command()
@@ -78,10 +79,11 @@ def card(session: Session, pipeline: str, run_ts: str | None, open_it: bool, out
     """Fetch the report card of a RUN (default: the newest) and print its path."""
     keys, store = catalog.load(pipeline).keys, session.target.store
     run_ts = run_ts or _newest_card(session.target, pipeline)
-    path = output or Path(".ratchet/cards") / f"{pipeline}-{run_ts}.html"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if store.download(keys.card(run_ts), path) is None:
+    if store.head(keys.card(run_ts)) is None:
         raise UnknownRun(f"Run {run_ts} of {pipeline} has no card; `ratchet status` names the last run.")
+    path = output or default_paths().root / "cards" / f"{pipeline}-{run_ts}.html"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    store.download(keys.card(run_ts), path)
     if open_it:
         webbrowser.open(path.resolve().as_uri())
     session.output.show(

@@ -30,7 +30,7 @@ def laptop() -> Iterator[LaptopTarget]:
         assert target.ratchet("down") == {"stopped": []}
         assert target.processes() == []
         assert any("data, models, logs" in entry for entry in target.ratchet("destroy", "--yes")["removed"])
-        assert [entry.name for entry in home.iterdir() if entry.name != "cards"] == ["envs"]
+        assert [entry.name for entry in home.iterdir()] == ["envs"]
     finally:
         target.call("down")
         shutil.rmtree(home)
