@@ -122,6 +122,16 @@ def test_before_the_first_promotion_there_is_no_champion(store: CountingStore, f
         follower.current(store)
 
 
+def test_a_champion_whose_pointer_was_removed_serves_no_longer(
+    store: CountingStore, follower: Follower, tmp_path: Path
+) -> None:
+    promote(store, tmp_path)
+    follower.current(store)
+    store.delete(returns().keys.pointer())
+    with pytest.raises(NoChampion):
+        follower.current(store)
+
+
 def test_a_pointer_that_is_not_ours_is_refused(store: CountingStore, follower: Follower) -> None:
     store.put(returns().keys.pointer(), b'{"model_uri": "s3://bucket/model.tar.gz"}')
     with pytest.raises(ForeignDocument):

@@ -50,11 +50,15 @@ class Follower:
     def current(self, store: Reader) -> Champion:
         """The champion, loaded anew when the pointer's tag changed.
 
-        Without one that works: raises NoChampion before the first promotion, ForeignDocument for a pointer that is not
+        Raises NoChampion where no pointer is. Without a champion that works, raises ForeignDocument for a pointer that is not
         Ratchet's, BadBundle for a bundle that is missing, altered or does not load, Unavailable.
         """
         try:
             self._loaded = self._follow(store)
+        except NoChampion:
+            # The pointer was taken away: nothing is in service any more, whatever this process still holds.
+            self._loaded = None
+            raise
         except RatchetError as error:
             if self._loaded is None:
                 raise
