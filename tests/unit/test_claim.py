@@ -82,6 +82,16 @@ def test_a_claim_is_closed_once_and_by_its_holder(clock: Clock) -> None:
     assert not claim.close(store, KEYS, clock, run_ts=RUN, execution="a", outcome="failed")
 
 
+def test_a_claim_expires_whichever_writer_was_last(clock: Clock) -> None:
+    store, expires = MemoryStore(), {"ratchet:retention": "run"}
+    take(store, clock, SLOT, "a")
+    assert store.tags[KEYS.claim(RUN)] == expires
+    claim.close(store, KEYS, clock, run_ts=RUN, execution="a", outcome="failed")
+    assert store.tags[KEYS.claim(RUN)] == expires
+    take(store, clock, {"resume": RUN}, "b")
+    assert store.tags[KEYS.claim(RUN)] == expires
+
+
 def test_every_fault_of_an_input_is_named_at_once() -> None:
     document = {"limit": -1, "skipDataPrep": "yes", "sinceTs": "yesterday", "lmit": 3}
     with pytest.raises(BadInput) as error:

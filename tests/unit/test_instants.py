@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from ratchet.errors import BadInput
-from ratchet.instants import floor_to, iso, parse_instant, run_name
+from ratchet.instants import iso, parse_instant, run_name
 
 FOUR = datetime(2026, 11, 21, 4, tzinfo=UTC)
 
@@ -31,9 +31,3 @@ def test_a_runs_name_reads_back() -> None:
 def test_documents_say_z_and_keep_fractions() -> None:
     assert iso(FOUR) == "2026-11-21T04:00:00Z"
     assert iso(FOUR + timedelta(milliseconds=5)) == "2026-11-21T04:00:00.005000Z"
-
-
-def test_flooring_meets_the_grid() -> None:
-    step = timedelta(minutes=10)
-    assert floor_to(FOUR + timedelta(minutes=9, seconds=59), step) == FOUR
-    assert floor_to(FOUR, step) == FOUR

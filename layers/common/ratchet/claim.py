@@ -10,6 +10,7 @@ from ratchet.errors import BadInput, ForeignDocument, UnknownRun
 from ratchet.executions import Executions
 from ratchet.instants import Clock, iso, parse_instant, run_name
 from ratchet.keys import Keys
+from ratchet.retention import EXPIRES
 from ratchet.store import ObjectStore, create, decode, encode, replace
 
 RESUMABLE = {"failed", "aborted", "timed_out"}
@@ -79,7 +80,7 @@ def take(
     """
     run_ts = run_name(request.instant or clock())
     ours = Claim(run_ts, execution, 1, "running", None, iso(clock()), None, request.scheduled)
-    if not request.resume and create(store, keys.claim(run_ts), encode(asdict(ours))):
+    if not request.resume and create(store, keys.claim(run_ts), encode(asdict(ours)), tags=EXPIRES):
         return True, ours
     found = read(store, keys, run_ts)
     if found is None:
@@ -90,7 +91,7 @@ def take(
     if not request.resume or not _resumable(standing, executions):
         return False, standing
     ours = changed(ours, attempt=standing.attempt + 1, scheduled=standing.scheduled)
-    if replace(store, keys.claim(run_ts), encode(asdict(ours)), etag):
+    if replace(store, keys.claim(run_ts), encode(asdict(ours)), etag, tags=EXPIRES):
         return True, ours
     return False, standing
 
@@ -101,7 +102,7 @@ def close(store: ObjectStore, keys: Keys, clock: Clock, *, run_ts: str, executio
     if found is None or found[0].execution != execution or found[0].state != "running":
         return False
     ended = changed(found[0], state="ended", outcome=outcome, ended_at=iso(clock()))
-    return replace(store, keys.claim(run_ts), encode(asdict(ended)), found[1]) is not None
+    return replace(store, keys.claim(run_ts), encode(asdict(ended)), found[1], tags=EXPIRES) is not None
 
 
 def read(store: ObjectStore, keys: Keys, run_ts: str) -> tuple[Claim, str] | None:

@@ -1,7 +1,7 @@
 """Instants and run names: UTC everywhere, one spelling in keys. Pure functions and the clock port."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from ratchet.errors import BadInput
 
@@ -40,9 +40,3 @@ def run_name(instant: datetime) -> str:
 def iso(instant: datetime) -> str:
     """An instant in documents: `2026-11-21T04:00:00Z`, with a fraction only where there is one."""
     return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
-def floor_to(instant: datetime, step: timedelta) -> datetime:
-    """The last multiple of `step` since the epoch at or before `instant`."""
-    epoch = datetime(1970, 1, 1, tzinfo=UTC)
-    return instant - (instant - epoch) % step

@@ -91,10 +91,6 @@ class Keys:
         """The model in service."""
         return f"{self.prefix}model/latest.json"
 
-    def history_root(self) -> str:
-        """All moves of the pointer."""
-        return f"{self.prefix}model/history/"
-
     def history(self, seq: int) -> str:
         """One move of the pointer; zero-padded, so that a listing is in order."""
         return f"{self.prefix}model/history/{seq:08d}.json"

@@ -76,9 +76,6 @@ class ObjectStore(Reader, Protocol):
     def list(self, prefix: str) -> Iterator[Listed]:
         """All objects below a prefix in key order, every page."""
 
-    def delete(self, key: str) -> None:
-        """Removes an object; nothing happens where there is none."""
-
     def stream(self, key: str, start: int = 0) -> Iterator[bytes]:
         """The object's bytes from `start` on, in pieces; none beyond its end. Raises BadInput where there is none."""
 
@@ -105,7 +102,9 @@ def decode(stored: Stored, key: str) -> Document:
     return document
 
 
-def create(store: ObjectStore, key: str, body: bytes, *, attempts: int = 4) -> str | None:
+def create(
+    store: ObjectStore, key: str, body: bytes, *, attempts: int = 4, tags: Mapping[str, str] | None = None
+) -> str | None:
     """Creates an object that must not exist. Returns its tag, or None when another writer was first.
 
     After a lost answer the object is read back: our own bytes mean done, another's mean lost, none means try again.
@@ -113,7 +112,7 @@ def create(store: ObjectStore, key: str, body: bytes, *, attempts: int = 4) -> s
     """
     for _ in range(attempts):
         try:
-            return store.put(key, body, if_none_match=True)
+            return store.put(key, body, if_none_match=True, tags=tags)
         except PreconditionFailed:
             # A retry inside the client may meet its own first write.
             return _own(store.get(key), body)
@@ -124,11 +123,16 @@ def create(store: ObjectStore, key: str, body: bytes, *, attempts: int = 4) -> s
     raise Unavailable(f"Creating {key} got no answer {attempts} times.")
 
 
-def replace(store: ObjectStore, key: str, body: bytes, etag: str, *, attempts: int = 4) -> str | None:
-    """Replaces exactly the version `etag` of an object. Returns the new tag, or None when that is no longer it."""
+def replace(
+    store: ObjectStore, key: str, body: bytes, etag: str, *, attempts: int = 4, tags: Mapping[str, str] | None = None
+) -> str | None:
+    """Replaces exactly the version `etag` of an object. Returns the new tag, or None when that is no longer it.
+
+    A new version has the `tags` given here and none of the old one's.
+    """
     for _ in range(attempts):
         try:
-            return store.put(key, body, if_match=etag)
+            return store.put(key, body, if_match=etag, tags=tags)
         except PreconditionFailed:
             return _own(store.get(key), body)
         except Ambiguous:

@@ -152,9 +152,7 @@ def _copy(store: ObjectStore, pipeline: Pipeline, run_ts: str, job: Job, archive
     if job.output_uri is None or store.download(store.key_of(job.output_uri), archive) is None:
         raise TrainingFailed(f"{job.name} completed without {job.output_uri}; resume the run to train again.")
     _check(archive, folder, pipeline, run_ts)
-    key = pipeline.keys.model(run_ts)
-    if create(store, key, archive.read_bytes()) is not None:
-        store.tag(key, EXPIRES)
+    create(store, pipeline.keys.model(run_ts), archive.read_bytes(), tags=EXPIRES)
 
 
 def _digest(store: ObjectStore, pipeline: Pipeline, run_ts: str, key: str, folder: Path) -> str:
