@@ -92,3 +92,15 @@ def test_a_null_vector_does_not_shift_the_rows_after_it(tmp_path: Path) -> None:
         row for match in matches(left, side(tmp_path, "b", [[0, 1, 2]])) for row in match.left.column(2).to_pylist()
     ]
     assert found == [[1.0, 1.0], None, [3.0, 3.0]]
+
+
+@pytest.mark.parametrize("nullable", [[True, False, True], [False, True, False]])
+def test_days_that_declare_their_vectors_nullable_join_with_days_that_do_not(tmp_path, nullable):
+    days = [[1, 2], [3], [4, 5]]
+    left = side(tmp_path, "a", days)
+    for path, may_be_null in zip(left.paths, nullable, strict=True):
+        table = pq.read_table(path)
+        kind = pa.list_(pa.field("element", pa.float32(), nullable=may_be_null), 2)
+        fields = [table.schema.field("key"), table.schema.field("value"), pa.field("v", kind)]
+        pq.write_table(table.cast(pa.schema(fields)), path)
+    assert joined(left, side(tmp_path, "b", days)) == expected(days, days, 0)

@@ -124,7 +124,8 @@ class _Cursor:
         waiting = [self.pending] if self.pending is not None else []
         fresh = 0
         while fresh < BATCH_ROWS and (batch := next(self.source, None)) is not None:
-            waiting.append(batch)
+            # Days landed earlier declare numbers of a list that may be null, days landed since do not.
+            waiting.append(batch if not waiting or batch.schema == waiting[0].schema else batch.cast(waiting[0].schema))
             fresh += batch.num_rows
         if not fresh:
             self.exhausted = True

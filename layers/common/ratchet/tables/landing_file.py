@@ -1,7 +1,7 @@
 """Landing Parquet: one table and UTC day as bytes, the same rows always as the same bytes; rejected rows beside them.
 
-Floats are split by byte and compressed by LZ4: noisy mantissas hardly shrink, zstd would save 5 % of size and cost readers
-two thirds more time. `float32[n]` is a fixed-size list, so that readers get one flat buffer.
+Floats are split by byte and compressed by LZ4: noisy mantissas hardly shrink, zstd would save 5 % of size and cost
+readers two thirds more time. `float32[n]` is a fixed-size list, so that readers get one flat buffer.
 """
 
 import io
