@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from ratchet.errors import LeaseLost, SourceUnreadable
 from ratchet.extraction import watermark
 from ratchet.extraction.extract import Extraction, extract
-from ratchet.extraction.source import Marker, instant_of
+from ratchet.extraction.progress import begin
+from ratchet.extraction.source import Marker, Rejected, instant_of
 from ratchet.tables import landing_file
 
 from tests.fake_source import START, FakeSource, Killed, rows_every, small_pipeline, work_on
@@ -131,13 +132,25 @@ def test_a_landed_row_that_breaks_later_is_landed_no_more(clock):
     assert START + timedelta(hours=8) not in landed(store)
 
 
-def test_a_run_that_lost_its_lease_moves_no_watermark(clock):
+def test_a_run_that_lost_its_lease_lands_nothing_and_moves_no_watermark(clock):
     store, source = MemoryStore(), FakeSource({"left": rows_every(60, 9), "right": rows_every(60, 9)})
     work = work_on(store, source, clock)
     store.delete(KEYS.lease())
+    store.writes.clear()
     with pytest.raises(LeaseLost):
         extract(work, None)
-    assert store.get(KEYS.watermark("left")) is None
+    assert store.writes == []
+
+
+def test_a_run_that_lost_its_lease_lands_no_row_without_a_key(clock):
+    store, source = MemoryStore(), FakeSource({"left": rows_every(60, 9), "right": rows_every(60, 9)})
+    work = work_on(store, source, clock)
+    progress = begin(work, "left", Marker())
+    store.delete(KEYS.lease())
+    store.writes.clear()
+    with pytest.raises(LeaseLost):
+        progress.land_keyless([Rejected("?", "ts is no timestamp", "{}")])
+    assert store.writes == []
 
 
 def test_the_marker_of_seeded_data_stands_in_the_watermark(clock):
@@ -151,33 +164,53 @@ def test_the_marker_of_seeded_data_stands_in_the_watermark(clock):
 @pytest.mark.parametrize(
     ("tables", "hides", "unreadable"),
     [
-        ({}, False, False),
-        ({}, True, True),
-        ({"right": rows_every(60, 3)}, False, True),
-        ({"left": rows_every(60, 3)}, True, False),
+        ({}, False, None),
+        ({}, True, "left shows no rows to this key"),
+        ({"right": rows_every(60, 3)}, False, "left shows no rows although right has rows"),
+        ({"left": rows_every(60, 3)}, False, None),
+        ({"left": rows_every(60, 3)}, True, "right shows no rows to this key"),
+        ({"left": rows_every(60, 3), "right": rows_every(60, 3)}, True, None),
     ],
     ids=[
         "an empty source is believed where no policy applies",
         "an empty source is not believed where policies apply",
         "an empty canary beside a filled table is unreadable",
-        "a canary with rows is enough",
+        "an empty table beside the canary is believed where no policy applies",
+        "an empty table beside the canary is not believed where policies apply",
+        "tables with rows are enough",
     ],
 )
 def test_canary(tables, hides, unreadable, clock):
     work = work_on(MemoryStore(), FakeSource(tables, hides=hides), clock)
     if unreadable:
-        with pytest.raises(SourceUnreadable, match=r"left.*row level policy"):
+        with pytest.raises(SourceUnreadable, match=rf"{unreadable}.*row level policy"):
             extract(work, None)
     else:
         assert extract(work, None).done
 
 
-def test_a_canary_that_had_rows_before_and_shows_none_is_unreadable(clock):
+@pytest.mark.parametrize("name", ["left", "right"])
+@pytest.mark.parametrize("hours", [1, 25], ids=["before a comparison", "when a comparison is due"])
+def test_a_table_that_had_rows_before_and_shows_none_is_unreadable_and_keeps_them(name, hours, clock):
     store, source = MemoryStore(), FakeSource({"left": rows_every(60, 9), "right": rows_every(60, 9)})
     run_all(store, source, clock)
-    source.tables = {}
-    with pytest.raises(SourceUnreadable, match="9 rows of it were read before"):
+    before = dict(source.tables[name])
+    source.tables[name] = {}
+    clock.forward(hours=hours)
+    with pytest.raises(SourceUnreadable, match=f"{name} shows no rows although 9 rows of it were read before"):
         run_all(store, source, clock, run="r2")
+    assert landed(store, name) == before
+
+
+def test_a_row_dated_into_the_future_does_not_hide_the_rows_of_the_present(clock):
+    future = clock() + timedelta(days=40000)
+    store = MemoryStore()
+    source = FakeSource({"left": {**rows_every(60, 9 * 24), future: 1.0}, "right": rows_every(60, 9)})
+    run_all(store, source, clock)
+    source.tables["left"] |= rows_every(10, 6, clock())
+    clock.forward(hours=1)
+    run_all(store, source, clock, run="r2")
+    assert landed(store) == source.tables["left"]
 
 
 def test_what_is_held_in_memory_is_bounded_by_pages_not_by_the_day(clock):

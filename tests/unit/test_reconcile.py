@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from ratchet.errors import SourceUnreadable
 from ratchet.extraction import watermark
 
 from tests.fake_source import START, FakeSource, rows_every
@@ -49,6 +50,37 @@ def test_a_day_emptied_at_the_source_is_emptied_here(lake):
     source.tables["left"] = {at: value for at, value in source.tables["left"].items() if at.date() != START.date()}
     clock.forward(hours=25)
     run_all(store, source, clock, run="r2")
+    assert landed(store) == source.tables["left"]
+
+
+def test_rows_that_are_hidden_while_they_are_compared_stay_landed(lake):
+    store, source, clock = lake
+    before = landed(store)
+    clock.forward(hours=25)
+    reads = source.pages
+
+    def hide():
+        # The first pages are the new rows of the canary; the comparison comes after them.
+        if source.pages > reads + 2:
+            source.tables["left"] = {}
+
+    source.on_page = hide
+    with pytest.raises(SourceUnreadable, match="left shows no rows although 400 rows"):
+        run_all(store, source, clock, run="r2")
+    assert landed(store) == before
+
+
+def test_the_years_before_a_row_dated_into_the_future_are_not_counted(lake):
+    store, source, clock = lake
+    source.tables["left"][START + 40_000 * DAY] = 1.0
+    run_all(store, source, clock, run="r2")
+    clock.forward(hours=25)
+    counted = []
+    counts = source.counts
+    source.counts = lambda name, table, **span: counted.append(span) or counts(name, table, **span)
+    del source.tables["left"][START + 40_000 * DAY]
+    run_all(store, source, clock, run="r3")
+    assert len(counted) < 20
     assert landed(store) == source.tables["left"]
 
 

@@ -6,12 +6,12 @@ Rows land per UTC day before the watermark moves, so a killed invocation repeats
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 
-from ratchet.errors import SourceUnreadable
 from ratchet.extraction import watermark
 from ratchet.extraction.buffer import Buffer
 from ratchet.extraction.progress import Progress, Work, begin
 from ratchet.extraction.reconcile import reconcile
 from ratchet.extraction.source import MICROSECOND, Page
+from ratchet.extraction.unreadable import hidden, hidden_after
 from ratchet.extraction.watermark import Reading, Watermark
 from ratchet.instants import iso
 
@@ -32,9 +32,9 @@ class Extraction:
 def extract(work: Work, since: datetime | None) -> Extraction:
     """Reads what is new in every table; from `since` on where that is earlier than what would be read anyway.
 
-    Raises SourceUnreadable when the canary is empty though it cannot be, LeaseLost, and what the ports raise.
+    Raises SourceUnreadable when a table is empty though it cannot be, LeaseLost, and what the ports raise.
     """
-    check_canary(work)
+    check_tables(work)
     marker = work.source.marker()
     begun: list[Progress] = []
     done = True
@@ -51,24 +51,23 @@ def extract(work: Work, since: datetime | None) -> Extraction:
     )
 
 
-def check_canary(work: Work) -> None:
-    """Checks that every table can be read, and tells an empty source from one that hides its rows.
+def check_tables(work: Work) -> None:
+    """Checks that every table can be read, and tells an empty one from one that hides its rows.
 
-    An empty canary is believed only where nothing of it ever landed, no other table has rows, and no row policy
-    applies to the reader; otherwise SourceUnreadable.
+    An empty table is believed only where nothing of it ever landed and no row policy applies to the reader, an empty
+    canary only where all tables are empty; otherwise SourceUnreadable.
     """
     declared = work.pipeline.source
-    filled = {name for name, table in declared.tables.items() if work.source.has_rows(name, table)}
-    canary = declared.canary
-    landed = watermark.read(work.store, work.pipeline.keys, canary)[0].rows
-    if canary in filled or not (filled or landed or work.source.filtered(canary)):
-        return
-    clue = f"although {', '.join(sorted(filled))} has rows" if filled else "to this key"
-    clue = f"although {landed} rows of it were read before" if landed else clue
-    raise SourceUnreadable(
-        f"The table {canary} shows no rows {clue}: give the key's role a row level policy to select from it "
-        "(Supabase: Authentication > Policies), or put the service_role key into the secret."
-    )
+    empty = [name for name, table in declared.tables.items() if not work.source.has_rows(name, table)]
+    filled = [name for name in declared.tables if name not in empty]
+    for name in empty:
+        mark = watermark.read(work.store, work.pipeline.keys, name)[0]
+        if mark.rows or mark.rejected:
+            raise hidden_after(mark)
+        if name == declared.canary and filled:
+            raise hidden(name, f"although {', '.join(filled)} has rows")
+        if work.source.filtered(name):
+            raise hidden(name, "to this key")
 
 
 def _read_new(progress: Progress, since: datetime | None) -> bool:
@@ -83,7 +82,7 @@ def _read_new(progress: Progress, since: datetime | None) -> bool:
         page = _page(progress, cursor)
         keyless = buffer.add(page)
         if keyless:
-            progress.area.land_keyless(keyless)
+            progress.land_keyless(keyless)
         if page.cursor is None:
             # A table just read from its first row to its last needs no comparison.
             compared = {"reconciled_at": iso(work.clock())} if start is None else {}
@@ -115,9 +114,12 @@ def _land_held(progress: Progress, buffer: Buffer, cursor: str) -> None:
 
 
 def _start(progress: Progress, since: datetime | None) -> str | None:
-    """The key after which a new run reads: the watermark less the overlap, or `since` where that is earlier."""
+    """The key after which a new run reads: the watermark less the overlap, or `since` where that is earlier.
+
+    A watermark ahead of the clock comes of a row dated into the future and must not hide those of the present.
+    """
     if progress.mark.instant is None:
         return iso(since - MICROSECOND) if since else None
     overlap = timedelta(minutes=progress.work.pipeline.source.overlap_minutes)
-    start = progress.mark.instant - overlap
+    start = min(progress.mark.instant, progress.work.clock()) - overlap
     return iso(min(start, since) - MICROSECOND if since else start)

@@ -10,7 +10,7 @@ from ratchet.catalog import Pipeline, Table
 from ratchet.extraction import watermark
 from ratchet.extraction.columns import length
 from ratchet.extraction.landing import Area, Batch, survey
-from ratchet.extraction.source import Marker, Source, instant_of
+from ratchet.extraction.source import Marker, Rejected, Source, instant_of
 from ratchet.extraction.watermark import Watermark
 from ratchet.instants import Clock, iso
 from ratchet.store import ObjectStore
@@ -52,7 +52,8 @@ class Progress:
     rows_changed: int = 0
 
     def land(self, batches: dict[date, Batch], **moved: Any) -> None:
-        """Lands what was read of some days, then moves the watermark and the fields in `moved`."""
+        """Lands what was read of some days, then moves the watermark and the fields in `moved`. Raises LeaseLost."""
+        self._check_lease()
         days, changes, top = dict(self.mark.days), self.mark.changes, self.mark.instant
         for day, batch in batches.items():
             landed, changed = self.area.land(day, batch)
@@ -66,12 +67,22 @@ class Progress:
         rows = sum(day.rows for day in days.values())
         self.move(days=days, changes=changes, rows=rows, watermark=iso(top) if top else None, **moved)
 
+    def land_keyless(self, rows: list[Rejected]) -> None:
+        """Lands rows whose key cannot be read. Raises LeaseLost."""
+        self._check_lease()
+        self.area.land_keyless(rows)
+
     def move(self, **moved: Any) -> None:
         """Moves fields of the watermark. Raises LeaseLost when the lease or the watermark is no longer this run's."""
         work = self.work
         self.mark = replace(self.mark, updated_at=iso(work.clock()), token=work.token, **moved)
-        lease.check(work.store, work.pipeline.keys, execution=work.execution, token=work.token)
+        self._check_lease()
         self.etag = watermark.move(work.store, work.pipeline.keys, self.mark, self.etag)
+
+    def _check_lease(self) -> None:
+        """Before anything is written: a run that lost its lease would land older rows over another's newer ones."""
+        work = self.work
+        lease.check(work.store, work.pipeline.keys, execution=work.execution, token=work.token)
 
 
 def begin(work: Work, name: str, marker: Marker) -> Progress:

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 
 from ratchet.extraction.buffer import Buffer
+from ratchet.extraction.columns import length
 from ratchet.extraction.landing import Batch
 from ratchet.extraction.progress import Progress
 from ratchet.extraction.source import MICROSECOND
+from ratchet.extraction.unreadable import hidden_after
 from ratchet.instants import iso, parse_instant
 
 WINDOW = timedelta(days=31)
@@ -17,13 +19,18 @@ DAY = timedelta(days=1)
 
 
 def reconcile(progress: Progress) -> bool:
-    """Compares a table with its source where that is due; false when the time ended first."""
+    """Compares a table with its source where that is due; false when the time ended first.
+
+    Raises SourceUnreadable when the source shows no rows any more.
+    """
     if not _due(progress):
         return True
     first, last = _span(progress)
-    for start, end in _windows(first, last):
+    for start, end in _windows(progress, first, last):
         for day in _differing(progress, start, end):
-            progress.land({day: _whole_day(progress, day)}, reconciling=(day + DAY).isoformat())
+            batch = _whole_day(progress, day)
+            _believe(progress, batch)
+            progress.land({day: batch}, reconciling=(day + DAY).isoformat())
             if progress.work.out_of_time():
                 return False
         if progress.work.out_of_time() and end <= last:
@@ -56,10 +63,14 @@ def _span(progress: Progress) -> tuple[datetime, datetime]:
     return _midnight(min(days)), last
 
 
-def _windows(first: datetime, last: datetime) -> Iterator[tuple[datetime, datetime]]:
+def _windows(progress: Progress, first: datetime, last: datetime) -> Iterator[tuple[datetime, datetime]]:
+    """Of the future, which rows dated wrongly may stretch by decades, the windows alone in which rows have landed."""
+    landed = [_midnight(date.fromisoformat(day)) for day in progress.mark.days]
     while first <= last:
-        yield first, first + WINDOW
-        first += WINDOW
+        end = first + WINDOW
+        if first <= progress.work.clock() or any(first <= day < end for day in landed):
+            yield first, end
+        first = end
 
 
 def _differing(progress: Progress, start: datetime, end: datetime) -> list[date]:
@@ -97,6 +108,13 @@ def _whole_day(progress: Progress, day: date) -> Batch:
         if page.cursor is None:
             return buffer.whole(day)
         cursor = page.cursor
+
+
+def _believe(progress: Progress, batch: Batch) -> None:
+    """A day without rows is believed of a source that has others: a row policy that went missing erases nothing."""
+    mark, empty = progress.mark, not length(batch.columns) and not batch.rejected
+    if empty and not progress.work.source.has_rows(mark.table, progress.table):
+        raise hidden_after(mark)
 
 
 def _days(start: datetime, end: datetime) -> Iterator[date]:
