@@ -5,7 +5,7 @@ import io
 import json
 import tarfile
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,6 +18,7 @@ from ratchet.catalog import Pipeline, load
 from ratchet.evaluate import Request
 from ratchet.evaluation.measure import Cost
 from ratchet.instants import iso, run_name
+from ratchet.lease import Lease
 from ratchet.serving.bundle import Bundle
 from ratchet.store import encode
 
@@ -26,6 +27,7 @@ from tests.fakes import MemoryStore
 START = datetime(2026, 11, 1, tzinfo=UTC)
 STEP = timedelta(minutes=10)
 WIDTH = 512
+HOLDER = "arn:aws:states:::execution:the-run"
 
 
 def returns(**gate: Any) -> Pipeline:
@@ -80,7 +82,7 @@ class World:
     def request(self, run_ts: str | None = None) -> Request:
         keys, run = self.pipeline.keys, run_ts or self.run_ts
         uris = (keys.holdout(self.run_ts), keys.manifest(self.run_ts), keys.model(run))
-        return Request("returns", run, self.run_ts, *(self.store.uri(key) for key in uris), f"mlops-{run[:10]}")
+        return Request("returns", run, HOLDER, *(self.store.uri(key) for key in uris), 7, f"mlops-{run[:10]}")
 
     def bundle(
         self,
@@ -180,6 +182,7 @@ def _signal(seed: int) -> np.ndarray:
 
 def _put(made: World, features: np.ndarray, realised: np.ndarray, changes: dict[str, Any]) -> None:
     keys, half = made.pipeline.keys, len(features) // 2
+    made.store.put(keys.lease(), encode(asdict(Lease("held", HOLDER, made.run_ts, 7, iso(START), iso(START)))))
     body = _parquet(made.pipeline, features[half:], realised[half:], made.split)
     made.store.put(keys.holdout(made.run_ts), body)
     manifest = _manifest(made, realised, half) | {

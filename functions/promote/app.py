@@ -18,13 +18,8 @@ EVIDENCE = ("run_ts", "sha256", "job_name", "train_uri", "evaluation_uri")
 def handler(event: dict[str, Any], context: object, ports: Any = wiring, clock: Clock = utc_now) -> dict[str, Any]:
     """Event and result: docs/contracts.md."""
     logger.append_keys(pipeline=event["pipeline"], run_ts=event["run_ts"])
-    wish = Move(
-        model_uri=event["bundle_uri"],
-        kind="promote",
-        who=event["execution"],
-        why=event["reason"],
-        **{name: event[name] for name in EVIDENCE},
-    )
+    told = {"model_uri": event["bundle_uri"], "kind": "promote", "who": event["execution"], "why": event["reason"]}
+    wish = Move(**told, **{name: event[name] for name in EVIDENCE})
     fence = {name: event[name] for name in ("execution", "token", "champion_etag")}
     try:
         pointer = promote(ports.store(), load(event["pipeline"]).keys, clock, wish, **fence)

@@ -17,7 +17,7 @@ logger = Logger()
 def handler(event: dict[str, Any], context: object, ports: Any = wiring) -> dict[str, Any]:
     """Event and result: docs/contracts.md."""
     logger.append_keys(pipeline=event["pipeline"], run_ts=event["run_ts"])
-    run = Run(event["run_ts"], event["data_run_ts"], event["train_uri"], event["attempt"])
+    run = Run(event["run_ts"], event["train_uri"], event["attempt"])
     pipeline, code = load(event["pipeline"]), Archive(installed())
     staged = stage(ports.store(), ports.training_jobs(), pipeline, settings(), run, code)
     logger.info("Training staged", status=staged["status"], job_name=staged["job_name"], code=code.digest)

@@ -34,6 +34,8 @@ KNOWN_ERRORS = {
     *("SNS.SnsException", "SNS.InternalErrorException", "SNS.ThrottledException", "SNS.SdkClientException"),
 }
 OUTCOMES = {"promoted", "kept_champion", "not_enough_data", "no_new_rows", "same_run", "already_running", "scored"}
+# A pointer that has moved stays moved, whether the message about it could be sent or not (docs/adr/0002).
+NOT_FATAL = {("release.asl.yaml", "Notify")}
 each_machine = pytest.mark.parametrize("machine", MACHINES, ids=lambda machine: machine.name)
 each_task = pytest.mark.parametrize(
     ("machine", "name", "task"), [pytest.param(*row, id=f"{row[0].name}: {row[1]}") for row in tasks()]
@@ -163,6 +165,9 @@ def test_a_function_that_was_killed_half_way_is_called_again(machine: Machine, n
 def test_whatever_goes_wrong_leads_to_the_red_exit(machine: Machine, name: str, task: dict[str, Any]) -> None:
     *_, last = task["Catch"]
     assert last["ErrorEquals"] == ["States.ALL"]
+    if (machine.path.name, name) in NOT_FATAL:
+        assert last["Next"] == task["Next"], "what it does not do changes nothing"
+        return
     # A task of a Map hands its failure to the state behind the Map, which knows the way to the exit.
     assert {"Failed", "Hand up the failure"} & reachable(machine.definition, last["Next"])
 

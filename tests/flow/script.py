@@ -49,6 +49,7 @@ USUAL: dict[str, Answer] = {
     "evaluate": {
         **{"verdict": "promote", "reason": "12 % better", "reasons": [], "champion_etag": '"e1"'},
         **{"champion_run_ts": "2026-11-21T03-00-00Z", "sha256": "5ha", **EVIDENCE},
+        "train_uri": f"{URI}/train.parquet",
     },
     "promote": {"status": "promoted", "seq": 3},
     "give_back_lease": {"status": "given_back"},

@@ -63,16 +63,15 @@ class Stage:
         self.role = self._role()
         self.topic = str(emulator.client("sns").create_topic(Name="outcomes")["TopicArn"])
         self.functions = {self._placeholder(step): self._function(step) for step in STEPS}
-        self.release = self._machine(
-            "flow-release", definition("release.asl.yaml", TopicArn=self.topic, **self._for("release"))
-        )
+        self.release = self._release("flow-release", self.topic)
         self._numbers = itertools.count()
 
-    def pipeline(self, **answers: list[dict[str, Any]]) -> tuple[str, Part]:
-        """The machine of a new pipeline, and its script."""
+    def pipeline(self, topic: str | None = None, **answers: list[dict[str, Any]]) -> tuple[str, Part]:
+        """The machine of a new pipeline, and its script; with a `topic`, its release tells that one."""
         name = f"story{next(self._numbers)}"
+        release = self._release(f"flow-release-{name}", topic) if topic else self.release
         part = self.script.parts[name] = Part(name, answers)
-        values = {"Pipeline": name, "ReleaseMachineArn": self.release, **self._for("pipeline")}
+        values = {"Pipeline": name, "ReleaseMachineArn": release, **self._for("pipeline")}
         return self._machine(f"flow-{name}", definition("pipeline.asl.yaml", **values)), part
 
     def start(self, machine: str, given: Any) -> str:
@@ -111,6 +110,9 @@ class Stage:
             **changes,
         }
         return {"status": "start", "job_name": "mlops-$pipeline-a1", "request": request}
+
+    def _release(self, name: str, topic: str) -> str:
+        return self._machine(name, definition("release.asl.yaml", TopicArn=topic, **self._for("release")))
 
     def _for(self, machine: str) -> dict[str, str]:
         """The function ARNs that the template fills into a machine."""

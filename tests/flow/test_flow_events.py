@@ -63,6 +63,16 @@ def test_a_promotion_is_told_with_its_reason_and_its_card(stage: Stage, told: To
     assert message["Message"] == told_of
 
 
+def test_a_promotion_that_nobody_can_be_told_of_is_a_promotion(stage: Stage) -> None:
+    machine, part = stage.pipeline(topic=f"{stage.topic}-that-is-gone")
+    ended = stage.end(stage.start(machine, {}))
+    assert ended["status"] == "SUCCEEDED", ended
+    output = json.loads(ended["output"])
+    assert (output["outcome"], output["verdict"]) == ("promoted", "promote")
+    assert output["untold"].startswith("SNS.")
+    assert [event["outcome"] for event in part.events("give_back_lease")] == ["promoted"]
+
+
 def test_a_failure_is_told_with_its_error_and_frees_what_is_left(stage: Stage, told: Told) -> None:
     machine, part = stage.pipeline(prepare=[{"raises": "TooManyBadRows", "saying": "9 of 10 rows"}])
     watched(stage, machine, part)

@@ -26,17 +26,17 @@ def usual_events(pipeline: str, execution: str, given: Any, outcome: str) -> dic
         "extract": {**run, **ours, "since_ts": None},
         "check_sufficiency": {**run, "scheduled": False},
         "prepare": {**run, **ours, "limit": 0, "skip_data_prep": False},
-        "stage_training": {**run, "token": 7, "attempt": 1, "data_run_ts": RUN, "train_uri": DATA["train_uri"]},
+        "stage_training": {**run, "attempt": 1, "train_uri": DATA["train_uri"]},
         "confirm_training": {**run, "job_name": job, "error": None},
         "evaluate": {
-            **{**run, **bundle, "manifest_uri": f"{URI}/manifest.json"},
-            **{name: DATA[name] for name in ("data_run_ts", "holdout_uri")},
+            **{**run, **ours, **bundle, "manifest_uri": f"{URI}/manifest.json"},
+            "holdout_uri": DATA["holdout_uri"],
         },
         "promote": {
             **{**run, **ours, **bundle, "sha256": "5ha", "champion_etag": '"e1"'},
             **{"train_uri": DATA["train_uri"], "evaluation_uri": EVIDENCE["evaluation_uri"], "reason": "12 % better"},
         },
-        "give_back_lease": {**run, **ours, "outcome": outcome},
+        "give_back_lease": {**run, "execution": execution, "outcome": outcome},
     }
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ratchet.errors import BadBundle, BadInput, ContractError, ForeignDocument
+from ratchet.errors import BadBundle, BadInput, ContractError, ForeignDocument, LeaseLost
 from ratchet.evaluate import Request, evaluate
 from ratchet.evaluation import measure
 from ratchet.instants import iso
@@ -371,6 +371,25 @@ def test_a_ledger_that_is_not_ours_is_a_named_error():
         judge(made)
 
 
+def test_a_run_that_lost_the_lease_spends_no_alpha():
+    made = challenged(0.3, 1.0)
+    key = made.pipeline.keys.lease()
+    made.store.put(key, made.store.objects[key].body.replace(b'"token": 7', b'"token": 8'))
+    with pytest.raises(LeaseLost):
+        judge(made)
+    assert made.pipeline.keys.tests() not in made.store.objects
+
+
+def test_a_bundle_whose_job_is_forgotten_is_judged_all_the_same():
+    made = world()
+    made.bundle(made.signal)
+    request = Request.of({**vars(made.request()), "job_name": None})
+    result = evaluate(made.store, Clock(NOW), made.pipeline, request, allow_synthetic=False, measure=cheap)
+    assert result["verdict"] == "promote"
+    assert made.evaluation()["challenger"]["job_name"] is None
+    assert b"not known any more" in made.store.objects[made.pipeline.keys.card(made.run_ts)].body
+
+
 def test_a_lost_answer_while_writing_the_ledger_counts_once():
     made = challenged(0.3, 1.0)
     made.store.lose_answers = 1
@@ -379,8 +398,8 @@ def test_a_lost_answer_while_writing_the_ledger_counts_once():
 
 
 def test_a_request_names_every_field_that_is_missing():
-    with pytest.raises(BadInput, match="run_ts, holdout_uri"):
-        Request.of({**vars(world(20).request()), "run_ts": None, "holdout_uri": ""})
+    with pytest.raises(BadInput, match="run_ts, holdout_uri, token"):
+        Request.of({**vars(world(20).request()), "run_ts": None, "holdout_uri": "", "token": "7"})
 
 
 @pytest.fixture
@@ -406,7 +425,7 @@ def test_the_handler_parses_judges_and_answers_flat_json():
     assert json.loads(json.dumps(result)) == result
     assert set(result) == {
         *("verdict", "reason", "reasons", "champion_etag", "champion_run_ts"),
-        *("evaluation_uri", "card_uri", "sha256"),
+        *("evaluation_uri", "card_uri", "sha256", "train_uri"),
     }
 
 

@@ -2,13 +2,15 @@
 
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from ratchet import lease, pointer, retention
-from ratchet.errors import BadBundle, BadInput, ChampionMoved, ForeignDocument, LeaseLost, UnknownRun
+from ratchet.errors import BadBundle, BadInput, ChampionMoved, ContractError, ForeignDocument, LeaseLost, UnknownRun
 from ratchet.keys import Keys
 from ratchet.pointer import Move, Pointer
 from ratchet.promote import promote, rollback
+from ratchet.store import encode
 
 from tests.fakes import Clock, MemoryStore
 from tests.unit.test_lease import Executions
@@ -23,24 +25,42 @@ class World:
         self.store = MemoryStore()
         self.clock = Clock(datetime(2026, 11, 21, 4, tzinfo=UTC))
 
-    def wish(self, run: str) -> Move:
-        for key in (KEYS.model(run), KEYS.evaluation(run)):
-            self.store.put(key, f"{key} of {run}".encode())
+    def wish(self, run: str, data: str | None = None, judged: str | None = "the present one") -> Move:
+        """A run's bundle, trained on the data of run `data`, and the evidence that it beats the champion `judged`."""
+        names = (KEYS.model, KEYS.card, *((KEYS.train, KEYS.manifest, KEYS.holdout) if data is None else ()))
+        for key in (name(run) for name in names):
+            self.store.put(key, f"{key} of {run}".encode(), tags=retention.EXPIRES)
         uris = {"model_uri": self.store.uri(KEYS.model(run)), "evaluation_uri": self.store.uri(KEYS.evaluation(run))}
-        return Move(
-            run, sha256=f"sha-{run}", job_name="job", train_uri="t", kind="promote", who=run, why="better", **uris
+        move = Move(
+            **{"run_ts": run, "sha256": f"sha-{run}", "job_name": "job", **uris},
+            **{"train_uri": self.store.uri(KEYS.train(data or run)), "kind": "promote", "who": run, "why": "better"},
         )
+        self.judge(move, self.present() if judged == "the present one" else judged)
+        return move
+
+    def judge(self, wish: Move, champion_etag: str | None, **changes: Any) -> None:
+        bundle = self.store.objects[KEYS.model(wish.run_ts)]
+        challenger = {"run_ts": wish.run_ts, "bundle_uri": wish.model_uri, "etag": bundle.etag, "sha256": wish.sha256}
+        document = {
+            **{"verdict": "promote", "challenger": challenger, "lineage": {"train_uri": wish.train_uri}},
+            **{"champion": {"etag": champion_etag} if champion_etag else None, **changes},
+        }
+        self.store.put(KEYS.evaluation(wish.run_ts), encode(document), tags=retention.EXPIRES)
+
+    def present(self) -> str | None:
+        found = pointer.read(self.store, KEYS)
+        return found[1] if found else None
 
     def take_lease(self, execution: str) -> int:
         ttl = timedelta(hours=4)
         answer = lease.take(self.store, KEYS, Executions(), self.clock, execution=execution, run_ts="r", ttl=ttl)
         return answer.lease.token
 
-    def promote(self, run: str, etag: str | None = "the present one") -> Pointer:
+    def promote(self, run: str, etag: str | None = "the present one", data: str | None = None) -> Pointer:
         token = self.take_lease(run)
-        found = pointer.read(self.store, KEYS)
-        judged = (found[1] if found else None) if etag == "the present one" else etag
-        return promote(self.store, KEYS, self.clock, self.wish(run), execution=run, token=token, champion_etag=judged)
+        judged = self.present() if etag == "the present one" else etag
+        wish = self.wish(run, data, judged)
+        return promote(self.store, KEYS, self.clock, wish, execution=run, token=token, champion_etag=judged)
 
     def rollback(self, to: str | None = None, why: str = "worse") -> tuple[Pointer, Pointer]:
         return rollback(self.store, KEYS, self.clock, lambda _: None, to=to, who="me", why=why)
@@ -79,7 +99,10 @@ def test_a_verdict_against_another_champion_is_void(world: World) -> None:
 
 
 def test_promoting_twice_moves_the_pointer_once(world: World) -> None:
-    assert world.promote("a") == world.promote("a")
+    wish, token = world.wish("a"), world.take_lease("a")
+    fence = {"execution": "a", "token": token, "champion_etag": None}
+    moves = [promote(world.store, KEYS, world.clock, wish, **fence) for _ in range(2)]  # type: ignore[arg-type]
+    assert moves[0] == moves[1]
     assert world.chain() == [("a", "promote")]
 
 
@@ -88,7 +111,7 @@ def test_an_intent_of_a_dead_writer_is_passed_over(world: World) -> None:
     world.promote("b")
     intent = replace(pointer.read_entry(world.store, KEYS, 2) or pytest.fail("no entry"), who="dead")
     document = {**asdict(intent.pointer), "seq": 3, "run_ts": "dead", "who": intent.who, "why": intent.why}
-    world.store.put(KEYS.history(3), pointer.encode(document))
+    world.store.put(KEYS.history(3), encode(document))
     assert world.promote("c").seq == 4
     assert [run for run, _ in world.chain()] == ["c", "b", "a"]
 
@@ -141,6 +164,55 @@ def test_the_last_champions_are_kept_and_older_ones_expire(world: World) -> None
     tags = {run: world.store.tags[KEYS.model(run)] for run in "abcdefg"}
     assert [run for run in tags if tags[run] == retention.KEEPS] == list("cdefg")
     assert tags["a"] == retention.EXPIRES
+
+
+def test_the_data_of_an_earlier_run_stays_while_a_champion_was_trained_on_it(world: World) -> None:
+    shared = [name("a") for name in (KEYS.train, KEYS.manifest, KEYS.holdout)]
+    world.promote("a")
+    for run in "bcdef":
+        world.promote(run, data="a")
+    assert world.store.tags[KEYS.model("a")] == retention.EXPIRES
+    assert [world.store.tags[key] for key in shared] == [retention.KEEPS] * 3
+    for run in "ghijk":
+        world.promote(run)
+    assert [world.store.tags[key] for key in shared] == [retention.EXPIRES] * 3
+
+
+def test_a_rollback_keeps_the_data_of_the_model_that_it_brings_back(world: World) -> None:
+    world.promote("a")
+    world.promote("b", data="a")
+    world.promote("c")
+    world.store.tag(KEYS.holdout("a"), retention.EXPIRES)
+    world.rollback()
+    assert world.store.tags[KEYS.holdout("a")] == retention.KEEPS
+
+
+OTHER = {"run_ts": "a", "bundle_uri": "s3://bucket/other", "etag": "other", "sha256": "other"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        pytest.param({"verdict": "keep"}, "its verdict differ", id="a verdict to keep the champion"),
+        pytest.param({"champion": {"etag": '"another"'}}, "its champion differ", id="another champion"),
+        pytest.param({"challenger": OTHER}, "its bundle_uri, etag, sha256 differ", id="another bundle"),
+        pytest.param({"lineage": {"train_uri": "s3://bucket/x"}}, "its train_uri differ", id="other data"),
+        pytest.param({"challenger": None}, "is not an evaluation of Ratchet's", id="no evaluation"),
+    ],
+)
+def test_evidence_that_does_not_speak_for_the_promotion_is_refused(
+    world: World, changes: dict[str, Any], named: str
+) -> None:
+    wish, token = world.wish("a"), world.take_lease("a")
+    world.judge(wish, None, **changes)
+    with pytest.raises(ContractError, match=named):
+        promote(world.store, KEYS, world.clock, wish, execution="a", token=token, champion_etag=None)
+    assert pointer.read(world.store, KEYS) is None
+
+
+def test_training_data_that_is_not_a_runs_is_named(world: World) -> None:
+    with pytest.raises(ForeignDocument, match="s3://bucket/rows"):
+        retention.needed(KEYS, "a", "s3://bucket/rows.parquet")
 
 
 def test_rolling_back_goes_one_model_back_each_time(world: World) -> None:

@@ -30,7 +30,7 @@ from ratchet.training_request import RETRIES, Run, base_name, candidates
 from tests.fakes import MemoryStore
 
 RUN_TS = "2026-11-21T04-00-00Z"
-RUN = Run(RUN_TS, RUN_TS, f"s3://bucket/train/run_ts={RUN_TS}/train.parquet")
+RUN = Run(RUN_TS, f"s3://bucket/train/run_ts={RUN_TS}/train.parquet")
 SETTINGS = Settings("bucket", "ratchet-dev", training_role="arn:aws:iam::1:role/t", training_image="1.dkr/pytorch:2.9")
 RETURNS = load("returns")
 TAGS = {"ratchet:pipeline": "returns", "ratchet:stack": "ratchet-dev", "ratchet:run_ts": RUN_TS}
@@ -173,6 +173,21 @@ def test_nothing_is_started_where_the_bundle_already_lies() -> None:
     store.put(RETURNS.keys.model(RUN_TS), b"bundle")
     assert staged(store, FakeJobs())["status"] == "done"
     assert staged(store, FakeJobs(job()))["job_name"] == f"{BASE}r0"
+
+
+def test_the_job_of_a_bundle_is_found_whatever_data_the_resumed_run_got() -> None:
+    store = MemoryStore()
+    store.put(RETURNS.keys.model(RUN_TS), b"bundle")
+    jobs = FakeJobs(job(), job("Failed", f"{BASE}r1"))
+    resumed = replace(RUN, attempt=2, train_uri="s3://bucket/train/run_ts=newer/train.parquet")
+    answer = staged(store, jobs, resumed)
+    assert (answer["status"], answer["job_name"]) == ("done", f"{BASE}r0")
+
+
+def test_a_bundle_whose_job_is_forgotten_is_taken_as_it_is() -> None:
+    store = MemoryStore()
+    store.put(RETURNS.keys.model(RUN_TS), b"bundle")
+    assert staged(store, FakeJobs())["job_name"] is None
 
 
 @pytest.mark.parametrize(

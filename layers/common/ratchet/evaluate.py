@@ -26,20 +26,24 @@ class Request:
 
     pipeline: str
     run_ts: str
-    data_run_ts: str
+    execution: str
     holdout_uri: str
     manifest_uri: str
     bundle_uri: str
-    job_name: str
+    token: int
+    job_name: str | None
 
     @classmethod
     def of(cls, event: dict[str, Any]) -> "Request":
-        """The request in an event. Raises BadInput naming every field that is missing or no text."""
-        names = list(cls.__annotations__)
-        faulty = [name for name in names if not isinstance(event.get(name), str) or not event[name]]
+        """The request in an event. Raises BadInput naming every field that is missing or cannot be used."""
+        texts = [name for name, kind in cls.__annotations__.items() if kind is str]
+        faulty = [name for name in texts if not isinstance(event.get(name), str) or not event[name]]
+        if not isinstance(event.get("token"), int):
+            faulty.append("token")
         if faulty:
-            raise BadInput(f"evaluate needs text in: {', '.join(faulty)}.")
-        return cls(**{name: event[name] for name in names})
+            raise BadInput(f"evaluate cannot use what it got in: {', '.join(faulty)}.")
+        used: dict[str, Any] = {name: event.get(name) for name in cls.__annotations__}
+        return cls(**used)
 
 
 def evaluate(
@@ -53,32 +57,28 @@ def evaluate(
 ) -> Document:
     """The function's result (docs/contracts.md, `evaluate`).
 
-    Raises BadBundle when a bundle is missing, damaged or not the one promoted, ContractError for a damaged holdout.
+    Raises BadBundle when a bundle is missing, damaged or not the one promoted, ContractError for a damaged holdout,
+    LeaseLost when this run may not write any more.
     """
     champion = pointer.read(store, pipeline.keys)
     finished = _finished(store, pipeline, request, champion)
     if finished:
         return _result(store, pipeline, finished)
+    named = ("run_ts", "bundle_uri", "holdout_uri", "manifest_uri", "execution", "token")
+    sources = Sources(**{name: getattr(request, name) for name in named}, allow_synthetic=allow_synthetic)
     with TemporaryDirectory() as folder:
-        sources = Sources(
-            request.run_ts, request.bundle_uri, request.holdout_uri, request.manifest_uri, allow_synthetic
-        )
         found = gather(store, pipeline, sources, champion, Path(folder), measure)
-    evaluation = document.build(
-        found,
-        sources,
-        pipeline=pipeline.name,
-        title=pipeline.title,
-        job_name=request.job_name,
-        now=iso(clock()),
-    )
-    page = card.render(evaluation, _series(found))
-    store.put(pipeline.keys.card(request.run_ts), page, tags=EXPIRES, content_type="text/html; charset=utf-8")
-    # Last: it is what a repeated step adopts.
-    store.put(
-        pipeline.keys.evaluation(request.run_ts), encode(evaluation), tags=EXPIRES, content_type="application/json"
-    )
+    about = {"pipeline": pipeline.name, "title": pipeline.title, "now": iso(clock())}
+    evaluation = document.build(found, sources, job_name=request.job_name, **about)
+    _publish(store, pipeline, evaluation, card.render(evaluation, _series(found)))
     return _result(store, pipeline, evaluation)
+
+
+def _publish(store: ObjectStore, pipeline: Pipeline, evaluation: Document, page: bytes) -> None:
+    keys, run_ts = pipeline.keys, evaluation["run_ts"]
+    store.put(keys.card(run_ts), page, tags=EXPIRES, content_type="text/html; charset=utf-8")
+    # Last: it is what a repeated step adopts.
+    store.put(keys.evaluation(run_ts), encode(evaluation), tags=EXPIRES, content_type="application/json")
 
 
 def _series(found: Found) -> card.Series:
@@ -114,4 +114,5 @@ def _result(store: ObjectStore, pipeline: Pipeline, evaluation: Document) -> Doc
         "evaluation_uri": store.uri(pipeline.keys.evaluation(evaluation["run_ts"])),
         "card_uri": store.uri(pipeline.keys.card(evaluation["run_ts"])),
         "sha256": evaluation["challenger"]["sha256"],
+        "train_uri": evaluation["lineage"]["train_uri"],
     }

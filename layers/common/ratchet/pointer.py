@@ -17,11 +17,11 @@ KEPT_CHAMPIONS = 5
 
 @dataclass(frozen=True)
 class Pointer:
-    """`model/latest.json`; `previous` and `previous_seq` are null in the first one."""
+    """`model/latest.json`; `previous` and `previous_seq` are null in the first one, `job_name` for a forgotten job."""
 
     model_uri: str
     run_ts: str
-    job_name: str
+    job_name: str | None
     train_uri: str
     updated_at: str
     sha256: str
@@ -49,7 +49,7 @@ class Move:
     run_ts: str
     model_uri: str
     sha256: str
-    job_name: str
+    job_name: str | None
     train_uri: str
     evaluation_uri: str
     kind: str

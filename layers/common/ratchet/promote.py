@@ -4,12 +4,14 @@ from collections.abc import Callable
 from itertools import islice
 
 from ratchet import lease, pointer, retention
-from ratchet.errors import BadBundle, BadInput, UnknownRun
+from ratchet.errors import BadBundle, BadInput, ContractError, ForeignDocument, UnknownRun
 from ratchet.instants import Clock, iso
 from ratchet.keys import Keys
 from ratchet.pointer import Entry, Move, Pointer
-from ratchet.store import ObjectStore
+from ratchet.store import Document, ObjectStore, decode
 
+STAYING = ("run_ts", "model_uri", "sha256", "job_name", "train_uri", "evaluation_uri")
+"""What a rollback takes over from the move that first put the model into service."""
 Verify = Callable[[Pointer], None]
 """Port: loads a bundle as a scorer would and runs its reference rows. Raises BadBundle."""
 
@@ -24,13 +26,15 @@ def promote(
     token: int,
     champion_etag: str | None,
 ) -> Pointer:
-    """Puts a judged challenger into service. Raises LeaseLost, ChampionMoved, BadBundle when objects are missing."""
-    for uri in (wish.model_uri, wish.evaluation_uri):
-        if store.head(store.key_of(uri)) is None:
-            raise BadBundle(f"{uri} is missing; a model without its bundle and evidence is not promoted.")
+    """Puts a judged challenger into service.
+
+    Raises BadBundle when bundle or evidence is missing, ContractError when the evidence does not say to promote these
+    very bytes against that very champion, LeaseLost, ChampionMoved.
+    """
+    _check_evidence(store, wish, champion_etag)
     lease.check(store, keys, execution=execution, token=token)
     # Before the pointer moves: a champion whose bundle could expire would break the pointer's promise.
-    retention.retag(store, keys, wish.run_ts, retention.KEEPS)
+    retention.retag(store, retention.needed(keys, wish.run_ts, wish.train_uri), retention.KEEPS)
     moved = pointer.move(store, keys, wish, champion_etag=champion_etag, token=token, now=iso(clock()))
     _expire_old_champions(store, keys)
     return moved
@@ -55,19 +59,13 @@ def rollback(
     if target.run_ts == champion.run_ts:
         raise BadInput(f"{champion.run_ts} is in service already.")
     verify(target)
-    wish = Move(
-        run_ts=target.run_ts,
-        model_uri=target.model_uri,
-        sha256=target.sha256,
-        job_name=target.job_name,
-        train_uri=target.train_uri,
-        evaluation_uri=target.evaluation_uri,
-        kind="rollback",
-        who=who,
-        why=why.strip(),
-    )
-    retention.retag(store, keys, target.run_ts, retention.KEEPS)
-    return champion, pointer.move(store, keys, wish, champion_etag=etag, token=None, now=iso(clock()))
+    wish = Move(kind="rollback", who=who, why=why.strip(), **{name: getattr(target, name) for name in STAYING})
+    needed = retention.needed(keys, target.run_ts, target.train_uri)
+    retention.retag(store, needed, retention.KEEPS)
+    moved = pointer.move(store, keys, wish, champion_etag=etag, token=None, now=iso(clock()))
+    # Again: the promotion before may have been expiring old champions meanwhile, this one among them.
+    retention.retag(store, needed, retention.KEEPS)
+    return champion, moved
 
 
 def _earlier(moves: list[Entry], champion: Pointer) -> Pointer:
@@ -85,9 +83,36 @@ def _named(moves: list[Entry], run_ts: str) -> Pointer:
     raise UnknownRun(f"{run_ts} was never in service; `ratchet history` names the runs that were.")
 
 
+def _check_evidence(store: ObjectStore, wish: Move, champion_etag: str | None) -> None:
+    """Whether the evaluation speaks for this promotion and no other."""
+    bundle, stored = store.head(store.key_of(wish.model_uri)), store.get(store.key_of(wish.evaluation_uri))
+    if bundle is None or stored is None:
+        uri = wish.evaluation_uri if bundle else wish.model_uri
+        raise BadBundle(f"{uri} is missing; a model without its bundle and evidence is not promoted.")
+    wanted = {
+        **{"verdict": "promote", "run_ts": wish.run_ts, "bundle_uri": wish.model_uri, "etag": bundle.etag},
+        **{"sha256": wish.sha256, "train_uri": wish.train_uri, "champion": champion_etag},
+    }
+    said = _said(decode(stored, wish.evaluation_uri), wish.evaluation_uri)
+    if other := [name for name in wanted if said[name] != wanted[name]]:
+        raise ContractError(f"{wish.evaluation_uri} does not speak for this promotion: its {', '.join(other)} differ.")
+
+
+def _said(evaluation: Document, uri: str) -> Document:
+    try:
+        challenger, champion = evaluation["challenger"], evaluation["champion"]
+        facts = {name: challenger[name] for name in ("run_ts", "bundle_uri", "etag", "sha256")}
+        judged = {"verdict": evaluation["verdict"], "champion": champion["etag"] if champion else None}
+        return {**facts, **judged, "train_uri": evaluation["lineage"]["train_uri"]}
+    except (KeyError, TypeError) as error:
+        raise ForeignDocument(f"{uri} is not an evaluation of Ratchet's; evaluate again.") from error
+
+
 def _expire_old_champions(store: ObjectStore, keys: Keys) -> None:
-    runs: dict[str, None] = {}
+    """Lets go of what none of the last champions needs: several may have been trained on the same data."""
+    needs: dict[str, set[str]] = {}
     for entry in islice(pointer.history(store, keys), 4 * pointer.KEPT_CHAMPIONS):
-        runs.setdefault(entry.pointer.run_ts)
-    for run_ts in list(runs)[pointer.KEPT_CHAMPIONS :]:
-        retention.retag(store, keys, run_ts, retention.EXPIRES)
+        champion = entry.pointer
+        needs.setdefault(champion.run_ts, retention.needed(keys, champion.run_ts, champion.train_uri))
+    last, older = list(needs.values())[: pointer.KEPT_CHAMPIONS], list(needs.values())[pointer.KEPT_CHAMPIONS :]
+    retention.retag(store, set().union(*older) - set().union(*last), retention.EXPIRES)

@@ -1,5 +1,9 @@
 """Which run objects live on: tags that the bucket's lifecycle rule reads. Promotion keeps what a rollback may need."""
 
+import re
+from collections.abc import Iterable
+
+from ratchet.errors import ForeignDocument
 from ratchet.keys import Keys
 from ratchet.store import ObjectStore
 
@@ -7,11 +11,23 @@ EXPIRES = {"ratchet:retention": "run"}
 """Tag of a run's objects when they are written: they expire after 30 days."""
 KEEPS = {"ratchet:retention": "champion"}
 """Tag of a champion's objects: they stay."""
+_DATA = re.compile(r"/run_ts=([^/]+)/train\.parquet$")
 
 
-def retag(store: ObjectStore, keys: Keys, run_ts: str, tags: dict[str, str]) -> None:
-    """Tags what a run wrote to be judged, served and explained; objects that are not there are passed over."""
-    names = (keys.model, keys.evaluation, keys.card, keys.train, keys.manifest, keys.holdout)
-    for key in (name(run_ts) for name in names):
+def needed(keys: Keys, run_ts: str, train_uri: str) -> set[str]:
+    """Keys of what a run's model is served, explained and trained again from; its data may be an earlier run's.
+
+    Raises ForeignDocument when `train_uri` names no run's data.
+    """
+    data = _DATA.search(train_uri)
+    if data is None:
+        raise ForeignDocument(f"{train_uri} is not where Ratchet keeps a run's training data.")
+    own = {name(run_ts) for name in (keys.model, keys.evaluation, keys.card)}
+    return own | {name(data[1]) for name in (keys.train, keys.manifest, keys.holdout)}
+
+
+def retag(store: ObjectStore, keys: Iterable[str], tags: dict[str, str]) -> None:
+    """Tags the objects at these keys; what is not there is passed over."""
+    for key in sorted(keys):
         if store.head(key):
             store.tag(key, tags)

@@ -5,7 +5,7 @@ The machine itself starts the job and waits for it; nothing here does.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
@@ -61,9 +61,13 @@ def stage(
 
     Result as in docs/contracts.md. Raises BadConfiguration, Unavailable.
     """
-    adopted = _adoptable(jobs, pipeline, settings, run)
+    ours = _ours(jobs, pipeline, settings, run)
     if store.head(pipeline.keys.model(run.run_ts)) is not None:
-        return {"status": "done", "job_name": adopted.name if adopted else None, "request": None}
+        # Whatever data this attempt prepared: the bundle that lies there is of the job that completed.
+        made = next((job for job in ours if job.status == "Completed"), None)
+        return {"status": "done", "job_name": made.name if made else None, "request": None}
+    same_data = (job for job in ours if job.hyperparameters.get("train_uri") == run.train_uri)
+    adopted = next((job for job in same_data if job.status in {"InProgress", "Completed"}), None)
     if adopted:
         return {"status": "wait", "job_name": adopted.name, "request": None}
     code_uri = store.uri(code.publish(store))
@@ -135,16 +139,11 @@ def confirm(
     return {"status": "completed", "job_name": job_name, "bundle_uri": store.uri(key), "sha256": sha256}
 
 
-def _adoptable(jobs: TrainingJobs, pipeline: Pipeline, settings: Settings, run: Run) -> Job | None:
-    """The newest job of this run on the same data that runs or has completed."""
+def _ours(jobs: TrainingJobs, pipeline: Pipeline, settings: Settings, run: Run) -> Iterator[Job]:
+    """The jobs of this run, all attempts together, the newest first; each is looked up when it is asked for."""
     ours = tags(pipeline.name, settings.stack, run)
-    for name in candidates(pipeline.name, settings.stack, run):
-        job = jobs.find(name)
-        if job is None or job.status not in {"InProgress", "Completed"}:
-            continue
-        if ours.items() <= job.tags.items() and job.hyperparameters.get("train_uri") == run.train_uri:
-            return job
-    return None
+    found = (jobs.find(name) for name in candidates(pipeline.name, settings.stack, run))
+    return (job for job in found if job is not None and ours.items() <= job.tags.items())
 
 
 def _copy(store: ObjectStore, pipeline: Pipeline, run_ts: str, job: Job, archive: Path, folder: Path) -> None:

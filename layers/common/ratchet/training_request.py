@@ -22,7 +22,6 @@ class Run:
     """Whose job it is: the run, its prepared data, and how often the run was taken up."""
 
     run_ts: str
-    data_run_ts: str
     train_uri: str
     attempt: int = 1
 

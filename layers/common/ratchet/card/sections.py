@@ -85,7 +85,7 @@ def lineage(evaluation: Evaluation) -> Markup:
     champion, lines = evaluation["champion"], evaluation["lineage"]
     facts: list[tuple[str, object]] = [
         ("Run", evaluation["run_ts"]),
-        ("Training job", evaluation["challenger"]["job_name"]),
+        ("Training job", evaluation["challenger"]["job_name"] or "not known any more"),
         ("Bundle", evaluation["challenger"]["bundle_uri"]),
         ("SHA-256", evaluation["challenger"]["sha256"]),
         ("Champion judged", f"{champion['run_ts']} (move {champion['seq']})" if champion else "none yet"),

@@ -17,7 +17,7 @@ from ratchet.instants import iso
 from ratchet.store import Document
 
 
-def build(found: Found, sources: Sources, *, pipeline: str, title: str, job_name: str, now: str) -> Document:
+def build(found: Found, sources: Sources, *, pipeline: str, title: str, job_name: str | None, now: str) -> Document:
     """`evaluation.json`; no value in it is NaN or infinite."""
     verdict = policy.decide(found.checks)
     return {

@@ -24,12 +24,14 @@ from ratchet.store import Document, ObjectStore, decode
 
 @dataclass(frozen=True)
 class Sources:
-    """What is judged and where it lies, and whether synthetic data may lead to a promotion."""
+    """What is judged, where it lies, for whom, and whether synthetic data may lead to a promotion."""
 
     run_ts: str
     bundle_uri: str
     holdout_uri: str
     manifest_uri: str
+    execution: str
+    token: int
     allow_synthetic: bool
 
 
@@ -62,7 +64,7 @@ def gather(
     """All of it, with `folder` for what has to be on disk; `present` is the pointer and its tag.
 
     Raises BadBundle for a bundle that is missing, damaged or not the one promoted, ContractError for a holdout that is
-    not the manifest's.
+    not the manifest's, LeaseLost.
     """
     champion, etag = present or (None, None)
     manifest = _manifest(store, sources.manifest_uri)
@@ -87,7 +89,7 @@ def gather(
     judgement = _judge(preconditions, scored, targets, pipeline, alpha)
     if all(check.passed for check in preconditions):
         # A look at rows that could have promoted spends alpha, whatever comes of it.
-        ledger.record(store, pipeline.keys, test)
+        ledger.record(store, pipeline.keys, test, execution=sources.execution, token=sources.token)
     found = [*preconditions, *(judge.checks(judgement, pipeline) if judgement else [])]
     if champion and judgement and not judgement.comparison:
         found.append(checks.incomparable())

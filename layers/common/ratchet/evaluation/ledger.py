@@ -6,6 +6,7 @@ here. Entries are keyed by run, so judging a run again finds its own entry and c
 
 from dataclasses import asdict, dataclass
 
+from ratchet import lease
 from ratchet.errors import ForeignDocument, Unavailable
 from ratchet.keys import Keys
 from ratchet.store import ObjectStore, create, decode, encode, replace
@@ -34,12 +35,16 @@ def plan(store: ObjectStore, keys: Keys, run_ts: str, champion_seq: int, until: 
     return _plan(_read(store, keys)[0], run_ts, champion_seq, until)
 
 
-def record(store: ObjectStore, keys: Keys, test: Entry) -> None:
-    """Writes a planned test down, once per run and champion. Raises Unavailable when other writers keep winning."""
+def record(store: ObjectStore, keys: Keys, test: Entry, *, execution: str, token: int) -> None:
+    """Writes a planned test down, once per run and champion.
+
+    Raises LeaseLost when the lease is not that execution's any more, Unavailable when other writers keep winning.
+    """
     for _ in range(_ATTEMPTS):
         tests, etag = _read(store, keys)
         if test in tests:
             return
+        lease.check(store, keys, execution=execution, token=token)
         others = [entry for entry in tests if (entry.run_ts, entry.champion_seq) != (test.run_ts, test.champion_seq)]
         body = encode({"tests": [asdict(entry) for entry in [*others, test][-KEPT:]]})
         written = create(store, keys.tests(), body) if etag is None else replace(store, keys.tests(), body, etag)

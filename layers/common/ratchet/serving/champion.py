@@ -50,7 +50,7 @@ class Follower:
     def current(self, store: Reader) -> Champion:
         """The champion, loaded anew when the pointer's tag changed.
 
-        Raises NoChampion where no pointer is. Without a champion that works, raises ForeignDocument for a pointer that is not
+        Raises NoChampion where no pointer is. Without one that works: raises ForeignDocument for a pointer that is not
         Ratchet's, BadBundle for a bundle that is missing, altered or does not load, Unavailable.
         """
         try:
