@@ -1,9 +1,11 @@
 """Every function finds in its layers, its own requirements or Lambda's runtime what it and the domain import for it."""
 
 import re
+from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from tests.contract.application import ROOT, TEMPLATE, logical_id, of_type
 from tests.contract.test_imports import COMMON, imported, third_party
@@ -56,3 +58,25 @@ def test_a_function_takes_no_more_layers_than_lambda_allows(name: str) -> None:
     layers = TEMPLATE["Globals"]["Function"]["Layers"] + FUNCTIONS[name]["Properties"].get("Layers", [])
     assert len(layers) <= 5
     assert len({layer["Ref"] for layer in layers}) == len(layers)
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_function_pins_whatever_its_requirements_bring(step: str) -> None:
+    own = installs(ROOT / "functions" / step / "requirements.txt")
+    text = (ROOT / "functions" / step / "requirements.txt").read_text()
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    assert [line for line in lines if not re.fullmatch(r"[a-z0-9-]+(\[[a-z]+\])?==[0-9][\w.]*", line)] == []
+    assert unpinned(lines, own) == set()
+
+
+def unpinned(lines: list[str], own: set[str]) -> set[str]:
+    """What the distributions installed beside the tests say that they need and the list lacks."""
+    missing = set()
+    for line in lines:
+        wanted = Requirement(line)
+        for text in requires(wanted.name) or []:
+            needed = Requirement(text)
+            extras = wanted.extras or {""}
+            if needed.marker is None or any(needed.marker.evaluate({"extra": extra}) for extra in extras):
+                missing |= {needed.name.lower().replace("-", "_")} - own
+    return missing
