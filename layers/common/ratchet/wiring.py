@@ -33,12 +33,14 @@ def reader() -> Reader:
 
 
 def prediction_table() -> "PredictionTable":
-    """The Supabase project, as a place for predictions; of `source`'s secret, read as there."""
-    from ratchet.adapters.prediction_table import SupabaseTable
-    from ratchet.adapters.secrets import read_secret
+    """The Supabase project, as a place for predictions; of `source`'s secret, read as there.
 
-    secret = read_secret(settings().secret)
-    return SupabaseTable(secret["url"], secret["key"])
+    Raises BadConfiguration where the secret names the database alone.
+    """
+    from ratchet.adapters.prediction_table import SupabaseTable
+    from ratchet.adapters.secrets import read_project
+
+    return SupabaseTable(*read_project(settings().secret))
 
 
 @cache

@@ -27,6 +27,18 @@ def read_secret(name: str, fetch: Fetch | None = None) -> dict[str, str]:
     return _parse((fetch or fetch_text)(name), name)
 
 
+def read_project(name: str, fetch: Fetch | None = None) -> tuple[str, str]:
+    """The Supabase project's URL and key, beside which the secret may name the database. Raises as `read_secret`."""
+    secret = read_secret(name, fetch)
+    missing = [field for field in ("url", "key") if not secret.get(field)]
+    if missing:
+        raise BadConfiguration(
+            f"The secret {name} lacks {' and '.join(missing)}, by which predictions go to a table of Supabase: add "
+            "what is missing beside db_url, or remove serving.upsert_table from pipeline.yaml."
+        )
+    return secret["url"], secret["key"]
+
+
 def fetch_text(name: str) -> str:
     """The text of a secret: a Secrets Manager name or ARN, or `ssm:/name`. Raises BadConfiguration, Unavailable."""
     try:
