@@ -175,7 +175,8 @@ def test_bad_rows_are_quarantined_with_their_reason_and_counted(tmp_path: Path) 
     rejected = table(store, KEYS.quarantine(RUN))
     assert rejected["reason"].to_pylist() == ["embedding_a_not_finite"] * 20
     assert manifest(store)["counts"]["rejected"] == {"embedding_a_not_finite": 20}
-    assert manifest(store)["quarantine_uri"] == store.uri(KEYS.quarantine(RUN))
+    assert manifest(store)["quarantine_uri"] == f"s3://bucket/quarantine/run_ts={RUN}/"
+    assert KEYS.set_aside(RUN) not in store.objects
     assert table(store, KEYS.train(RUN))["base_ts"].to_numpy().min() == rows(1000)[0]["base_ts"][20]
 
 
@@ -194,9 +195,29 @@ def test_rows_that_extraction_set_aside_count_as_bad(tmp_path: Path) -> None:
     store.put(KEYS.rejected("ai_outputs", datetime(2026, 1, 2, tzinfo=UTC).date()), landing_file.write_rejected(aside))
     run(store, tmp_path)
     assert manifest(store)["counts"]["rejected"] == {"ai_outputs: embedding_a has 255 values": 40}
+    assert manifest(store)["quarantine_uri"] == f"s3://bucket/quarantine/run_ts={RUN}/"
+    copied = table(store, KEYS.set_aside(RUN)).to_pylist()
+    assert copied == [{"table": "ai_outputs", **vars(row)} for row in aside]
+    assert KEYS.quarantine(RUN) not in store.objects
     store.put(KEYS.rejected("simulations_10m", None), landing_file.write_rejected(aside))
-    with pytest.raises(TooManyBadRows):
+    with pytest.raises(TooManyBadRows, match="Look at s3://bucket/quarantine/run_ts=2026-02-01T01-00-00Z/"):
         run(store, tmp_path, run_ts="2026-02-01T01-00-00Z")
+    assert table(store, KEYS.set_aside("2026-02-01T01-00-00Z")).num_rows == 80
+
+
+def test_a_run_without_bad_rows_has_no_quarantine(tmp_path: Path) -> None:
+    store = landed()
+    run(store, tmp_path)
+    assert manifest(store)["quarantine_uri"] is None
+    assert not list(store.list("quarantine/"))
+
+
+def test_rows_set_aside_after_the_run_are_not_in_its_quarantine(tmp_path: Path) -> None:
+    store = landed()
+    aside = [Rejected("2026-02-02T00:00:00Z", "embedding_a has 255 values", "{}")]
+    store.put(KEYS.rejected("ai_outputs", datetime(2026, 2, 2, tzinfo=UTC).date()), landing_file.write_rejected(aside))
+    run(store, tmp_path)
+    assert manifest(store)["counts"]["rejected"] == {}
 
 
 @pytest.mark.parametrize("count", [0, 1, 299])
@@ -301,8 +322,10 @@ def test_an_embargo_shorter_than_the_label_stops_the_step(tmp_path: Path) -> Non
 
 def test_a_runs_objects_expire_until_a_promotion_keeps_them(tmp_path: Path) -> None:
     store = landed(1000, **damaged(1000, 5))
+    aside = [Rejected("?", "base_ts is no timestamp", "{}")]
+    store.put(KEYS.rejected("ai_outputs", None), landing_file.write_rejected(aside))
     run(store, tmp_path)
-    for key in (KEYS.train(RUN), KEYS.holdout(RUN), KEYS.manifest(RUN), KEYS.quarantine(RUN)):
+    for key in (KEYS.train(RUN), KEYS.holdout(RUN), KEYS.manifest(RUN), KEYS.quarantine(RUN), KEYS.set_aside(RUN)):
         assert store.tags[key] == {"ratchet:retention": "run"}
 
 

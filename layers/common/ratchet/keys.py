@@ -43,9 +43,17 @@ class Keys:
         """Where extraction of a table stands."""
         return f"{self.prefix}landing/{table}/watermark.json"
 
+    def quarantine_root(self, run: str) -> str:
+        """All rows that a run does without."""
+        return f"{self.prefix}quarantine/run_ts={run}/"
+
     def quarantine(self, run: str) -> str:
-        """Rows that broke the contract in a run, each with its reason."""
-        return f"{self.prefix}quarantine/run_ts={run}/rejected.parquet"
+        """Joined rows that broke the contract in a run, each with its reason."""
+        return f"{self.quarantine_root(run)}rejected.parquet"
+
+    def set_aside(self, run: str) -> str:
+        """Rows that extraction could not read as declared and a run therefore lacks, each with its reason."""
+        return f"{self.quarantine_root(run)}set_aside.parquet"
 
     def train(self, run: str) -> str:
         """Training and validation rows of a run; the parent prefix is the training job's channel."""

@@ -7,24 +7,22 @@ Whether the data is synthetic is what the watermarks say of their source: one sy
 and an unknown one leaves it unknown (null), which counts as real: on AWS a source that nobody marked is normal.
 """
 
-import errno
 import re
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ratchet import lease
 from ratchet.catalog import Pipeline
-from ratchet.errors import BadConfiguration, BadInput, ForeignDocument, TooManyBadRows, Unavailable
+from ratchet.disk import named_when_full
+from ratchet.errors import BadInput, ForeignDocument, TooManyBadRows, Unavailable
 from ratchet.extraction import watermark
 from ratchet.extraction.watermark import Watermark
 from ratchet.instants import Clock, iso, parse_instant
 from ratchet.retention import EXPIRES
 from ratchet.store import Document, ObjectStore, create, decode, encode, replace
-from ratchet.tables import contract, dataset, landing_file
+from ratchet.tables import contract, dataset, set_aside
 from ratchet.tables.dataset import Dataset
 from ratchet.tables.split import PARTS, validate
 
@@ -54,7 +52,7 @@ def prepare(store: ObjectStore, pipeline: Pipeline, order: Order, clock: Clock, 
         return _reuse(store, pipeline)
     stored = store.get(pipeline.keys.manifest(order.run_ts))
     if stored is None:
-        with _disk_named():
+        with named_when_full("PrepareFunction"):
             outcome = _make(store, pipeline, order, clock, folder)
         if isinstance(outcome, str):
             return _answer("not_enough_data", outcome, {})
@@ -64,20 +62,6 @@ def prepare(store: ObjectStore, pipeline: Pipeline, order: Order, clock: Clock, 
     latest = _latest(store, pipeline, manifest)
     _publish(store, pipeline, order, latest)
     return _answer("prepared", f"{latest['row_count']:,} rows to learn from.", latest)
-
-
-@contextmanager
-def _disk_named() -> Iterator[None]:
-    """A full disk as a named error with its remedy: rows grow with time until they fill any folder."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        raise BadConfiguration(
-            "The temporary storage is too small for the landed rows: raise EphemeralStorage of PrepareFunction in "
-            'template.yaml (on a laptop, free some disk space), or run with {"limit": N}.'
-        ) from error
 
 
 def _make(store: ObjectStore, pipeline: Pipeline, order: Order, clock: Clock, folder: Path) -> Document | str:
@@ -92,13 +76,12 @@ def _make(store: ObjectStore, pipeline: Pipeline, order: Order, clock: Clock, fo
     made = dataset.build(pipeline, days, instants, folder)
     first_day = iso(dataset.instant(int(instants[0])))[:10] if order.limit else ""
     span = (first_day, order.run_ts[:10])
-    for table in pipeline.source.tables:
-        _count_rejected(store, pipeline, table, span, made.counts["rejected"])
-    has_quarantine = _quarantine(store, pipeline, order, made)
+    aside = folder / "set_aside.parquet"
+    made.counts["rejected"] |= set_aside.gather(store, pipeline, span, aside)
+    quarantine_uri = _quarantine(store, pipeline, order, made, aside)
     if made.kept < pipeline.data.min_rows or any(not made.counts[part] for part in PARTS):
         return _too_few(made.kept, "sound", pipeline)
-    manifest = _manifest(pipeline, order, made, marks, iso(clock()))
-    manifest["quarantine_uri"] = store.uri(pipeline.keys.quarantine(order.run_ts)) if has_quarantine else None
+    manifest = {**_manifest(pipeline, order, made, marks, iso(clock())), "quarantine_uri": quarantine_uri}
     store.upload(made.files["holdout"], pipeline.keys.holdout(order.run_ts), tags=EXPIRES)
     store.upload(made.files["train"], pipeline.keys.train(order.run_ts), tags=EXPIRES)
     store.put(pipeline.keys.manifest(order.run_ts), encode(manifest), tags=EXPIRES, content_type="application/json")
@@ -116,36 +99,26 @@ def _fetch(store: ObjectStore, pipeline: Pipeline, table: str, folder: Path) -> 
     return [folder / name for name, tag in zip(names, tags, strict=True) if tag is not None]
 
 
-def _count_rejected(
-    store: ObjectStore, pipeline: Pipeline, table: str, span: tuple[str, str], counts: dict[str, int]
-) -> None:
-    """Adds the rows that extraction set aside: those of the days in `span`, and those of no known day."""
-    root = pipeline.keys.rejected_root(table)
-    for key in (listed.key for listed in store.list(root)):
-        stored = store.get(key)
-        day = key.removeprefix(f"{root}dt=").removesuffix(".parquet")
-        if stored is not None and (span[0] <= day <= span[1] or not day[0].isdigit()):
-            for row in landing_file.read_rejected(stored.body, key):
-                reason = f"{table}: {row.reason}"
-                counts[reason] = counts.get(reason, 0) + 1
+def _quarantine(store: ObjectStore, pipeline: Pipeline, order: Order, made: Dataset, aside: Path) -> str | None:
+    """Stores the rows that break the contract, those in `aside` that extraction found among them; the folder's URI.
 
-
-def _quarantine(store: ObjectStore, pipeline: Pipeline, order: Order, made: Dataset) -> bool:
-    """Stores the rejected rows, if any. Raises TooManyBadRows, after they can be looked at."""
-    rejected = made.counts["rejected"]
-    key = pipeline.keys.quarantine(order.run_ts)
-    ours = sum(count for reason, count in rejected.items() if ": " not in reason)
-    if ours:
-        store.upload(made.files["rejected"], key, tags=EXPIRES)
+    Raises TooManyBadRows, after they can be looked at.
+    """
+    rejected, keys = made.counts["rejected"], pipeline.keys
+    theirs = sum(count for reason, count in rejected.items() if ": " in reason)
+    if sum(rejected.values()) > theirs:
+        store.upload(made.files["rejected"], keys.quarantine(order.run_ts), tags=EXPIRES)
+    if theirs:
+        store.upload(aside, keys.set_aside(order.run_ts), tags=EXPIRES)
+    folder = store.uri(keys.quarantine_root(order.run_ts))
     bad = contract.share(rejected, made.kept + made.counts["embargoed"])
     if bad > pipeline.data.max_bad_share:
         listed = ", ".join(f"{reason} {count}" for reason, count in sorted(rejected.items(), key=lambda r: -r[1])[:5])
-        where = store.uri(key) if ours else store.uri(pipeline.keys.landing_root("<table>") + "rejected/")
         raise TooManyBadRows(
             f"{bad:.1%} of the rows break the contract, {pipeline.data.max_bad_share:.1%} may: {listed}. "
-            f"Look at {where}, correct the source or raise data.max_bad_share."
+            f"Look at {folder}, correct the source or raise data.max_bad_share."
         )
-    return bool(ours)
+    return folder if rejected else None
 
 
 def _manifest(
