@@ -2,11 +2,13 @@
 
 import json
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from ratchet.instants import parse_instant
 
 from tests.emulated import CHECKOUT
 from tests.flow.script import DATA, EVIDENCE, RUN, STEPS, URI, USUAL, filled
@@ -50,6 +52,9 @@ def test_story(story: dict[str, Any], stage: Stage) -> None:
     assert part.steps == story["steps"].split(), ended
     output = story.get("output", {"outcome": "failed"})
     usual = usual_events(part.pipeline, execution, given, output["outcome"])
+    # When the execution was started is the stage's to say; the run of an input without an instant is named by it.
+    for event in part.events("claim_run"):
+        assert abs(parse_instant(event.pop("started")) - ended["startDate"]) < timedelta(seconds=1)
     for step in set(part.steps):
         unusual = story.get("events", {}).get(step, {})
         each = unusual if isinstance(unusual, list) else [unusual] * len(part.events(step))

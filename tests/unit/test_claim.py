@@ -25,7 +25,8 @@ def take(
     store: MemoryStore, clock: Clock, document: dict[str, Any], execution: str, executions: Executions | None = None
 ) -> tuple[bool, claim.Claim]:
     request = claim.parse_request(document)
-    return claim.take(store, KEYS, executions or Executions(), clock, request=request, execution=execution)
+    whose = {"execution": execution, "started": clock()}
+    return claim.take(store, KEYS, executions or Executions(), clock, request=request, **whose)  # type: ignore[arg-type]
 
 
 def test_a_schedule_names_the_run_by_its_instant(clock: Clock) -> None:
@@ -33,9 +34,19 @@ def test_a_schedule_names_the_run_by_its_instant(clock: Clock) -> None:
     assert (ours, standing.run_ts, standing.scheduled, standing.attempt) == (True, RUN, True, 1)
 
 
-def test_a_manual_run_takes_the_current_second(clock: Clock) -> None:
+def test_a_manual_run_takes_the_second_that_it_was_started_in(clock: Clock) -> None:
     _, standing = take(MemoryStore(), clock, {}, "a")
     assert (standing.run_ts, standing.scheduled) == ("2026-11-21T04-00-07Z", False)
+
+
+def test_a_manual_run_that_claims_again_a_minute_later_has_one_claim(clock: Clock) -> None:
+    store, started = MemoryStore(), clock()
+    for _ in range(2):
+        ours, standing = claim.take(
+            store, KEYS, Executions(), clock, request=claim.Request(), execution="a", started=started
+        )
+        clock.forward(minutes=1)
+    assert (ours, standing.run_ts, list(store.objects)) == (True, "2026-11-21T04-00-07Z", [KEYS.claim(standing.run_ts)])
 
 
 def test_a_repeated_trigger_is_the_same_run(clock: Clock) -> None:
@@ -52,6 +63,29 @@ def test_a_failed_run_is_resumed_as_the_next_attempt(clock: Clock) -> None:
     assert claim.close(store, KEYS, clock, run_ts=RUN, execution="a", outcome="failed")
     ours, standing = take(store, clock, {"resume": RUN}, "b")
     assert (ours, standing.attempt, standing.scheduled) == (True, 2, True)
+
+
+def test_a_resumed_run_has_the_input_of_its_first_attempt(clock: Clock) -> None:
+    store = MemoryStore()
+    asked = {"limit": 500, "skipDataPrep": True, "sinceTs": "2026-11-01T00:00:00Z"}
+    take(store, clock, {**SLOT, **asked}, "a")
+    for execution in "bc":
+        claim.close(store, KEYS, clock, run_ts=RUN, execution=chr(ord(execution) - 1), outcome="failed")
+        ours, standing = take(store, clock, {"resume": RUN, "limit": 0, "sinceTs": None}, execution)
+        assert ours
+        assert (standing.limit, standing.skip_data_prep, standing.since_ts) == (500, True, asked["sinceTs"])
+    assert (standing.attempt, standing.state, standing.outcome, standing.ended_at) == (3, "running", None, None)
+
+
+def test_a_resumed_run_takes_no_other_input() -> None:
+    with pytest.raises(BadInput, match="leave out limit and skipDataPrep"):
+        claim.parse_request({"resume": RUN, "limit": 5, "skipDataPrep": True})
+
+
+def test_the_run_of_an_execution_follows_from_its_input_and_its_start(clock: Clock) -> None:
+    assert claim.run_of(SLOT, clock()) == claim.run_of({"resume": RUN}, clock()) == RUN
+    assert claim.run_of({}, clock()) == "2026-11-21T04-00-07Z"
+    assert claim.run_of({"limit": "lots"}, clock()) is None
 
 
 def test_a_run_whose_execution_vanished_is_resumed(clock: Clock) -> None:

@@ -14,11 +14,13 @@ from ratchet.retention import EXPIRES
 from ratchet.store import ObjectStore, create, decode, encode, replace
 
 RESUMABLE = {"failed", "aborted", "timed_out"}
+ASKED = ("scheduled", "limit", "skip_data_prep", "since_ts")
+"""What the first attempt was asked for, and all later ones do."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """An execution's input, checked. `limit` 0 means all rows; `instant` None means now."""
+    """An execution's input, checked. `limit` 0 means all rows; without an `instant` its start names the run."""
 
     scheduled: bool = False
     instant: datetime | None = None
@@ -30,7 +32,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Claim:
-    """`runs/<run>.json`."""
+    """`runs/<run>.json`; `scheduled` and what follows it come from the first attempt's input."""
 
     run_ts: str
     execution: str
@@ -40,6 +42,9 @@ class Claim:
     claimed_at: str
     ended_at: str | None
     scheduled: bool
+    limit: int = 0
+    skip_data_prep: bool = False
+    since_ts: str | None = None
 
 
 def parse_request(document: object) -> Request:
@@ -59,6 +64,9 @@ def parse_request(document: object) -> Request:
     named = [name for name in ("scheduledTime", "at", "resume") if instants[name]]
     if len(named) > 1:
         faults.append(f"{' and '.join(named)} name the run more than once")
+    own = [name for name in ("limit", "skipDataPrep", "sinceTs") if document.get(name)]
+    if instants["resume"] and own:
+        faults.append(f"a resumed run has the input of its first attempt: leave out {' and '.join(own)}")
     if faults:
         raise BadInput(f"Execution input: {'; '.join(faults)}.")
     return Request(
@@ -71,27 +79,43 @@ def parse_request(document: object) -> Request:
     )
 
 
+def run_of(document: object, started: datetime) -> str | None:
+    """The run that an execution with this input claims, by when it was started; None for an input that is refused."""
+    try:
+        return _run_of(parse_request(document), started)
+    except BadInput:
+        return None
+
+
 def take(
-    store: ObjectStore, keys: Keys, executions: Executions, clock: Clock, *, request: Request, execution: str
+    store: ObjectStore,
+    keys: Keys,
+    executions: Executions,
+    clock: Clock,
+    *,
+    request: Request,
+    execution: str,
+    started: datetime,
 ) -> tuple[bool, Claim]:
     """Claims the request's run for an execution. Returns whether it is ours, and the claim that stands.
 
     Raises UnknownRun when a run to resume was never claimed.
     """
-    run_ts = run_name(request.instant or clock())
-    ours = Claim(run_ts, execution, 1, "running", None, iso(clock()), None, request.scheduled)
-    if not request.resume and create(store, keys.claim(run_ts), encode(asdict(ours)), tags=EXPIRES):
+    ours = _claim(request, execution, started, clock)
+    key = keys.claim(ours.run_ts)
+    if not request.resume and create(store, key, encode(asdict(ours)), tags=EXPIRES):
         return True, ours
-    found = read(store, keys, run_ts)
+    found = read(store, keys, ours.run_ts)
     if found is None:
-        raise UnknownRun(f"There is no run {run_ts} to resume; `ratchet status` names the runs there are.")
+        raise UnknownRun(f"There is no run {ours.run_ts} to resume; `ratchet status` names the runs there are.")
     standing, etag = found
     if standing.execution == execution:
         return True, standing
     if not request.resume or not _resumable(standing, executions):
         return False, standing
-    ours = changed(ours, attempt=standing.attempt + 1, scheduled=standing.scheduled)
-    if replace(store, keys.claim(run_ts), encode(asdict(ours)), etag, tags=EXPIRES):
+    asked = {name: getattr(standing, name) for name in ASKED}
+    ours = changed(ours, attempt=standing.attempt + 1, **asked)
+    if replace(store, key, encode(asdict(ours)), etag, tags=EXPIRES):
         return True, ours
     return False, standing
 
@@ -115,6 +139,16 @@ def read(store: ObjectStore, keys: Keys, run_ts: str) -> tuple[Claim, str] | Non
         return Claim(**decode(stored, key)), stored.etag
     except TypeError as error:
         raise ForeignDocument(f"{key} is not a claim of Ratchet's; move it away.") from error
+
+
+def _run_of(request: Request, started: datetime) -> str:
+    return run_name(request.instant or started)
+
+
+def _claim(request: Request, execution: str, started: datetime, clock: Clock) -> Claim:
+    since = iso(request.since) if request.since else None
+    asked = (request.scheduled, request.limit, request.skip_data_prep, since)
+    return Claim(_run_of(request, started), execution, 1, "running", None, iso(clock()), None, *asked)
 
 
 def _resumable(standing: Claim, executions: Executions) -> bool:

@@ -74,6 +74,15 @@ def give_back(store: ObjectStore, keys: Keys, *, execution: str) -> bool:
     return _write(store, keys, Lease(**{**asdict(found[0]), "state": "free"}), found[1])
 
 
+def free(store: ObjectStore, keys: Keys, executions: Executions, *, execution: str) -> bool:
+    """Frees the lease of an execution that has ended, once what it left running is stopped; false if it holds none."""
+    found = read(store, keys)
+    if found is None or (found[0].state, found[0].execution) != ("held", execution):
+        return False
+    executions.stop_leftovers(execution)
+    return give_back(store, keys, execution=execution)
+
+
 def check(store: ObjectStore, keys: Keys, *, execution: str, token: int) -> None:
     """Raises LeaseLost unless that execution holds the lease with that token."""
     found = read(store, keys)
