@@ -113,11 +113,9 @@ def take(
         return True, standing
     if not request.resume or not _resumable(standing, executions):
         return False, standing
-    asked = {name: getattr(standing, name) for name in ASKED}
-    ours = changed(ours, attempt=standing.attempt + 1, **asked)
-    if replace(store, key, encode(asdict(ours)), etag, tags=EXPIRES):
-        return True, ours
-    return False, standing
+    ours = changed(ours, attempt=standing.attempt + 1, **{name: getattr(standing, name) for name in ASKED})
+    won = replace(store, key, encode(asdict(ours)), etag, tags=EXPIRES) is not None
+    return won, ours if won else standing
 
 
 def close(store: ObjectStore, keys: Keys, clock: Clock, *, run_ts: str, execution: str, outcome: str) -> bool:

@@ -55,9 +55,6 @@ def request(
     missing = [name for name in ("training_role", "training_image") if not getattr(settings, name)]
     if missing:
         raise BadConfiguration(f"RATCHET_{missing[0].upper()} is not set. The template sets it: deploy it again.")
-    limits = {"MaxRuntimeInSeconds": pipeline.training.max_runtime_seconds}
-    if settings.training_spot:
-        limits["MaxWaitTimeInSeconds"] = pipeline.training.max_runtime_seconds + SPOT_WAIT_SECONDS
     channel = {"S3DataType": "S3Prefix", "S3Uri": run.train_uri.rpartition("/")[0] + "/"}
     return {
         "AlgorithmSpecification": {
@@ -74,7 +71,7 @@ def request(
             "InstanceCount": 1,
             "VolumeSizeInGB": VOLUME_GIB,
         },
-        "StoppingCondition": limits,
+        "StoppingCondition": _limits(pipeline.training.max_runtime_seconds, settings.training_spot),
         "EnableManagedSpotTraining": settings.training_spot,
         # By run, not by job: a later try goes on where an earlier one stopped.
         "CheckpointConfig": {"S3Uri": store.uri(pipeline.keys.checkpoints(run.run_ts)).rstrip("/")},
@@ -93,6 +90,11 @@ def _hyperparameters(pipeline: Pipeline, run: Run, code_uri: str, code: str, reg
         "sagemaker_container_log_level": "20",
     }
     return {**{name: str(value) for name, value in pipeline.training.hyperparameters.items()}, **ours, **toolkit}
+
+
+def _limits(runtime_seconds: int, spot: bool) -> dict[str, int]:
+    waiting = {"MaxWaitTimeInSeconds": runtime_seconds + SPOT_WAIT_SECONDS} if spot else {}
+    return {"MaxRuntimeInSeconds": runtime_seconds, **waiting}
 
 
 def _metric(name: str) -> dict[str, str]:
