@@ -5,12 +5,12 @@ import tarfile
 import tracemalloc
 import zipfile
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PosixPath
 from typing import Any
 
 import numpy as np
 import pytest
-from ratchet.errors import BadBundle
+from ratchet.errors import BadBundle, BadConfiguration
 from ratchet.serving import bundle
 from ratchet.serving.bundle import read_bundle, write_bundle
 
@@ -130,6 +130,22 @@ def test_a_truncated_archive_is_refused_and_leaves_nothing_behind(members: Path,
     with pytest.raises(BadBundle):
         read_bundle(tmp_path / "b.tar.gz", tmp_path / "out", "returns")
     assert not list((tmp_path / "out").iterdir())
+
+
+class FullDisk(PosixPath):
+    """A folder on a disk that takes no byte more."""
+
+    def open(self, *_: Any, **__: Any) -> Any:
+        self.touch()
+        return Path("/dev/full").open("wb", buffering=0)
+
+
+def test_a_full_disk_is_not_taken_for_a_broken_bundle(members: Path, tmp_path: Path) -> None:
+    write_bundle(members, tmp_path / "model.tar.gz")
+    folder = FullDisk(tmp_path / "out")
+    with pytest.raises(BadConfiguration, match="EphemeralStorage of EvaluateFunction or ScoreFunction"):
+        read_bundle(tmp_path / "model.tar.gz", folder, "returns")
+    assert list(folder.iterdir()) == []
 
 
 def test_a_folder_that_holds_something_is_refused_and_keeps_it(members: Path, tmp_path: Path) -> None:

@@ -16,6 +16,6 @@ def named_when_full(function: str) -> Iterator[None]:
         if error.errno != errno.ENOSPC:
             raise
         raise BadConfiguration(
-            f"The temporary storage is too small for the rows: raise EphemeralStorage of {function} in template.yaml "
-            '(on a laptop, free some disk space), or run with {"limit": N}.'
+            f"The temporary storage is full: raise EphemeralStorage of {function} in template.yaml (on a laptop, free "
+            'some disk space), or run with fewer rows ({"limit": N}).'
         ) from error

@@ -13,7 +13,8 @@ from typing import IO, Any, cast
 
 import numpy as np
 
-from ratchet.errors import BadBundle
+from ratchet.disk import named_when_full
+from ratchet.errors import BadBundle, BadConfiguration
 from ratchet.serving.bundle_document import check_document
 
 MIB = 1 << 20
@@ -80,18 +81,20 @@ def read_bundle(archive: Path, folder: Path, pipeline: str) -> Bundle:
     """Unpacks a bundle of that pipeline into `folder`, which must be empty or absent, and checks `bundle.json`.
 
     Raises BadBundle for a truncated archive, another member than a bundle's, anything but a regular file, a member or a
-    whole beyond the limits, and a `bundle.json` that breaks its schema; what it wrote until then is removed.
+    whole beyond the limits, and a `bundle.json` that breaks its schema, BadConfiguration when the disk is full; what it
+    wrote until then is removed.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.iterdir()):
         raise BadBundle(f"{folder} is not empty; a bundle is read into a folder of its own.")
     try:
-        _unpack(archive, folder)
+        with named_when_full("EvaluateFunction or ScoreFunction"):
+            _unpack(archive, folder)
         document = check_document((folder / "bundle.json").read_bytes(), pipeline)
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
         _clear(folder)
         raise BadBundle(f"The bundle cannot be read to its end ({error}); train again or roll back.") from error
-    except BadBundle:
+    except (BadBundle, BadConfiguration):
         _clear(folder)
         raise
     return Bundle(folder, document, folder / "model.onnx", folder / "reference.npz")
