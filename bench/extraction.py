@@ -83,7 +83,9 @@ def _folder_store(root: Path):  # type: ignore[no-untyped-def]
             path = root / key
             return Stored(path.read_bytes(), self._tag(path)) if path.exists() else None
 
-        def put(self, key: str, body: bytes, *, if_match: str | None = None, if_none_match: bool = False) -> str:
+        def put(
+            self, key: str, body: bytes, *, if_match: str | None = None, if_none_match: bool = False, **_: object
+        ) -> str:
             path = root / key
             if (if_none_match and path.exists()) or (if_match and (not path.exists() or self._tag(path) != if_match)):
                 raise PreconditionFailed(key)
