@@ -1,5 +1,6 @@
 """The pointer's moves: one chain, only against the champion that was judged, and back again."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -185,6 +186,23 @@ def test_a_rollback_keeps_the_data_of_the_model_that_it_brings_back(world: World
     world.store.tag(KEYS.holdout("a"), retention.EXPIRES)
     world.rollback()
     assert world.store.tags[KEYS.holdout("a")] == retention.KEEPS
+
+
+def test_a_rollback_in_the_middle_of_letting_old_champions_go_keeps_its_model(world: World) -> None:
+    for run in "abcde":
+        world.promote(run)
+
+    class Meddled(MemoryStore):
+        def tag(self, key: str, tags: Mapping[str, str]) -> None:
+            super().tag(key, tags)
+            if tags == retention.EXPIRES and world.chain()[0] == ("f", "promote"):
+                world.rollback(to="a")
+
+    world.store.__class__ = Meddled
+    world.promote("f")
+    needed = retention.needed(KEYS, "a", world.store.uri(KEYS.train("a")))
+    assert world.chain()[0] == ("a", "rollback")
+    assert [world.store.tags[key] for key in needed] == [retention.KEEPS] * len(needed)
 
 
 OTHER = {"run_ts": "a", "bundle_uri": "s3://bucket/other", "etag": "other", "sha256": "other"}

@@ -116,3 +116,8 @@ def _expire_old_champions(store: ObjectStore, keys: Keys) -> None:
         needs.setdefault(champion.run_ts, retention.needed(keys, champion.run_ts, champion.train_uri))
     last, older = list(needs.values())[: pointer.KEPT_CHAMPIONS], list(needs.values())[pointer.KEPT_CHAMPIONS :]
     retention.retag(store, set().union(*older) - set().union(*last), retention.EXPIRES)
+    present = pointer.read(store, keys)
+    if present and present[0].run_ts != next(iter(needs)):
+        # A rollback came between, perhaps to the very model that was just let go.
+        champion = present[0]
+        retention.retag(store, retention.needed(keys, champion.run_ts, champion.train_uri), retention.KEEPS)
