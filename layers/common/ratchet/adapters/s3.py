@@ -85,11 +85,6 @@ class S3Store:
                 for row in page.get("Contents", ()):
                     yield Listed(row["Key"], row["Size"], row["ETag"])
 
-    def delete(self, key: str) -> None:
-        """See the port."""
-        with self._errors(key):
-            self._client.delete_object(Bucket=self.bucket, Key=key)
-
     def download(self, key: str, path: Path) -> str | None:
         """See the port."""
         with self._errors(key):
