@@ -53,6 +53,7 @@ build: $(INSTALLED) ## Build the application as sam deploy ships it, and validat
 	$(VENV)/python -m local.build
 
 bench: $(TOOLED) ## Measure us beside the alternatives; tables and bench/results
+	$(VENV)/python -m local.install
 	$(VENV)/python -m bench
 
 images: $(INSTALLED) ## Write the training images per region into the template
