@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 import psycopg
 import pytest
 from postgrest.exceptions import APIError
-from ratchet.errors import SourceRefused
+from ratchet.adapters.prediction_table import SupabaseTable
+from ratchet.errors import SourceMismatch, SourceRefused
 from supabase import create_client
 
 from local import environments, postgres, supabase
@@ -114,3 +115,15 @@ def test_seeding_through_rest_replaces_what_copy_wrote(server):
         marker = database.execute("select synthetic, source from ratchet_seed").fetchall()
     assert counts == [4, 3]
     assert marker == [(True, "a simulated path (seed 2)")]
+
+
+def test_predictions_are_inserted_and_replaced_by_their_instant(server, connect):
+    client = connect(server.service_key)
+    table = SupabaseTable(server.url, server.service_key, client)
+    answer = {"base_ts": "2026-11-21T04:00:00Z", "target_ts": "2026-11-21T04:10:00Z", "model_run_ts": "a"}
+    table.upsert("predictions", [{**answer, "pred": {"long_hold_return_pct": 0.1}}])
+    table.upsert("predictions", [{**answer, "model_run_ts": "b", "pred": {"long_hold_return_pct": 0.2}}])
+    (row,) = client.table("predictions").select("*").execute().data
+    assert (row["model_run_ts"], row["pred"]) == ("b", {"long_hold_return_pct": 0.2})
+    with pytest.raises(SourceMismatch, match="no_such_table"):
+        table.upsert("no_such_table", [answer])
