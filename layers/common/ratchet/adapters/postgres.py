@@ -13,6 +13,7 @@ import psycopg
 from psycopg import sql
 
 from ratchet.adapters import copy_binary
+from ratchet.adapters.page_limits import PageLimits, StatementTimeout
 from ratchet.catalog import Table
 from ratchet.errors import BadConfiguration, MissingTable, RatchetError, SourceMismatch, SourceRefused, Unavailable
 from ratchet.extraction.source import Marker, Page
@@ -22,15 +23,10 @@ FIRST_DELAY = 0.5
 LONGEST_DELAY = 10.0
 CONNECT_SECONDS = 10
 STATEMENT_MILLISECONDS = 30_000
-SMALLEST_PAGE = 20
 MARKER = "ratchet_seed"
 REFUSALS = ("authentication failed", "no password supplied", "no pg_hba.conf entry", "user not found", "role ")
 Answer = TypeVar("Answer")
 Connection = psycopg.Connection[tuple[object, ...]]
-
-
-class StatementTimeout(Exception):
-    """PostgreSQL cancelled the query (57014). Internal: the page is halved."""
 
 
 class PostgresSource:
@@ -48,7 +44,7 @@ class PostgresSource:
         self._sleep = sleep
         self._connection: Connection | None = None
         self._types: dict[str, dict[str, str]] = {}
-        self._limits: dict[str, int] = {}
+        self._limits = PageLimits()
 
     def close(self) -> None:
         """Closes the connection."""
@@ -58,17 +54,11 @@ class PostgresSource:
 
     def page(self, name: str, table: Table, *, after: str | None, before: str | None = None, limit: int) -> Page:
         """See `Source`. A page that takes longer than the statement time-out is halved, for the pages after it too."""
-        while True:
-            rows = min(limit, self._limits.get(name, limit))
-            try:
-                return self._ask(name, lambda c, rows=rows: self._copy(c, name, table, after, before, rows))  # type: ignore[misc]
-            except StatementTimeout as error:
-                if rows <= SMALLEST_PAGE:
-                    raise Unavailable(
-                        f"The table {name} takes longer than {STATEMENT_MILLISECONDS // 1000} s to read even {rows} "
-                        f"rows: create an index on {table.key}."
-                    ) from error
-                self._limits[name] = rows // 2
+
+        def page(rows: int) -> Page:
+            return self._ask(name, lambda connection: self._copy(connection, name, table, after, before, rows))
+
+        return self._limits.read(name, limit, page, f"create an index on {table.key}")
 
     def counts(self, name: str, table: Table, *, start: datetime, end: datetime) -> dict[date, int]:
         """See `Source`."""

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import httpx
 
+from ratchet.adapters.page_limits import StatementTimeout
 from ratchet.adapters.rows import Incomplete, parse
 from ratchet.errors import MissingTable, RatchetError, SourceMismatch, SourceRefused, Unavailable
 
@@ -27,10 +28,6 @@ MISSING_TABLE = {"42P01", "PGRST205"}
 MISSING_COLUMN = {"42703", "PGRST204"}
 Answer = TypeVar("Answer")
 Sleep = Callable[[float], None]
-
-
-class StatementTimeout(Exception):
-    """PostgreSQL cancelled the query (57014). Internal: the page is halved."""
 
 
 class Transport:

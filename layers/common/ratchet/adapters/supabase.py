@@ -18,15 +18,15 @@ import numpy as np
 import simdjson
 from supabase import Client, ClientOptions, create_client
 
-from ratchet.adapters.rest import Answer, Sleep, StatementTimeout, Transport
+from ratchet.adapters.page_limits import PageLimits
+from ratchet.adapters.rest import Answer, Sleep, Transport
 from ratchet.adapters.rows import decode_page, parse
 from ratchet.catalog import Table
-from ratchet.errors import BadConfiguration, MissingTable, Unavailable
+from ratchet.errors import BadConfiguration, MissingTable
 from ratchet.extraction.source import MICROSECOND, Marker, Page
 from ratchet.instants import iso
 
 TIMEOUT = httpx.Timeout(30.0, connect=5.0)
-SMALLEST_PAGE = 20
 COUNTED_ROWS = 1000
 MARKER = "ratchet_seed"
 POLICY_ROLES = {"anon", "authenticated"}
@@ -45,7 +45,7 @@ class SupabaseSource:
         self._http = httpx.Client(timeout=TIMEOUT, http2=False, follow_redirects=False)
         self._client = _client(url, key, self._http)
         self._transport = Transport(url, key, sleep)
-        self._limits: dict[str, int] = {}
+        self._limits = PageLimits()
 
     def close(self) -> None:
         """Closes the connections."""
@@ -53,17 +53,8 @@ class SupabaseSource:
 
     def page(self, name: str, table: Table, *, after: str | None, before: str | None = None, limit: int) -> Page:
         """See `Source`. A page that the server finds too costly is halved, for the pages that follow too."""
-        while True:
-            rows = min(limit, self._limits.get(name, limit))
-            try:
-                return self._page(name, table, after, before, rows)
-            except StatementTimeout as error:
-                if rows <= SMALLEST_PAGE:
-                    raise Unavailable(
-                        f"The table {name} takes longer than the server allows to read even {rows} rows: create an "
-                        f"index on {table.key}, or raise the role's statement_timeout."
-                    ) from error
-                self._limits[name] = rows // 2
+        remedy = f"create an index on {table.key}, or raise the role's statement_timeout"
+        return self._limits.read(name, limit, lambda rows: self._page(name, table, after, before, rows), remedy)
 
     def counts(self, name: str, table: Table, *, start: datetime, end: datetime) -> dict[date, int]:
         """See `Source`. Keys alone are read and counted: aggregates are switched off in Supabase's default settings."""
