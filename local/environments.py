@@ -178,9 +178,9 @@ def _pip(target: Path, what: list[str], paths: Paths, name: str) -> None:
         remedy = "free some disk space and run the same command again"
     elif any(sign in told for sign in ("Connection", "Temporary failure in name resolution", "ReadTimeout")):
         remedy = "the package index cannot be reached: check the network or PIP_INDEX_URL, then run it again"
-    elif "No matching distribution" in told:
+    elif any(sign in told for sign in ("No matching distribution", "ResolutionImpossible")):
         fault = _NoSuchVersion
-        remedy = "your package index lacks it: check PIP_INDEX_URL"
+        remedy = "your package index lacks it or a constraint excludes it: check PIP_INDEX_URL and `pip config list`"
     raise fault(f"The environment `{name}` could not be made: {_reason(told)} ({remedy}; log: {log})")
 
 

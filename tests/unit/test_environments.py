@@ -40,10 +40,15 @@ def test_an_environment_is_made_once_and_again_when_cut_short_or_changed(paths, 
     assert not environments.is_current(EMPTY, paths, requirements)
 
 
-def test_a_package_that_the_index_lacks_is_one_clear_line_and_no_environment(paths, requirements, monkeypatch):
+@pytest.mark.parametrize("constraint", ["", "ratchet-has-no-such-package<=2"], ids=["the index", "a constraint"])
+def test_a_package_that_is_not_to_be_had_is_one_clear_line_and_no_environment(
+    paths, requirements, tmp_path, monkeypatch, constraint
+):
+    (tmp_path / "constraints.txt").write_text(constraint)
+    monkeypatch.setenv("PIP_CONSTRAINT", str(tmp_path / "constraints.txt"))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     requirements.write_text("ratchet-has-no-such-package==1\n")
-    with pytest.raises(Unavailable, match=r"`empty` could not be made: No matching distribution.*PIP_INDEX_URL"):
+    with pytest.raises(Unavailable, match=r"`empty` could not be made: .*lacks it or a constraint.*PIP_INDEX_URL"):
         environments.ensure(EMPTY, paths, lambda line: None, requirements)
     assert not environments.is_current(EMPTY, paths, requirements)
 
