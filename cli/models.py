@@ -60,8 +60,10 @@ def history(session: Session, pipeline: str) -> None:
 @command
 def rollback(session: Session, pipeline: str, to: str | None, why: str) -> None:
     """Put an earlier model back into service, after checking that it still loads and answers as it did."""
-    event = {"pipeline": pipeline, "to": to, "why": why, "who": getpass.getuser()}
-    result = invoke(session.target, "RollbackFunction", event)
+    champion = pointer.read(session.target.store, catalog.load(pipeline).keys)
+    # Which model it is that shall go: asked again after a lost answer, the function then goes back no further.
+    event = {"of": champion[0].run_ts if champion else None, "to": to, "why": why, "who": getpass.getuser()}
+    result = invoke(session.target, "RollbackFunction", {"pipeline": pipeline, **event})
 
     def render(console: Console) -> None:
         console.print(f"[green]Rolled back[/] {pipeline}: {result['from_run_ts']} → {result['to_run_ts']}")

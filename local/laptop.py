@@ -148,6 +148,7 @@ def emulator_service(paths: Paths, port: int) -> Service:
             "PYTHONPATH": os.pathsep.join([str(CHECKOUT), str(CHECKOUT / "layers" / "common")]),
             "HOME": str(paths.emulator),
             "RATCHET_TRAINING_PYTHON": str(paths.python("training")),
+            "RATCHET_TRAINING_WITHOUT_CAPACITY": os.environ.get("RATCHET_TRAINING_WITHOUT_CAPACITY", ""),
         },
         ready=lambda: healthy(port),
         port=port,

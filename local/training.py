@@ -11,7 +11,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,11 @@ if TYPE_CHECKING:
 # SageMaker's own time between SIGTERM and SIGKILL.
 GRACE_SECONDS = 120.0
 _POLL_SECONDS = 0.2
+# In SageMaker's own words.
+_NO_CAPACITY = (
+    "CapacityError: Unable to provision requested ML compute capacity due to InsufficientInstanceCapacity error. "
+    "Please retry using a different ML instance type or after some time."
+)
 # As AWS's framework containers do it: the failure file quotes the script's own error; and SIGTERM is the script's to
 # handle (a handler, unlike SIG_IGN, is not inherited), so that the toolkit outlives it and reports how it ended.
 _TRAIN = """
@@ -72,10 +77,15 @@ class SubprocessExecutor:
         credentials: Callable[[str, str], dict[str, str]],
         grace_seconds: float = GRACE_SECONDS,
         checkpoint_seconds: float = 2.0,
+        without_capacity: Container[str] = (),
     ) -> None:
-        """`python` has the toolkit; jobs and logs lie under `home`; `credentials(role, session)` gives boto3's keys."""
+        """`python` has the toolkit; jobs and logs lie under `home`; `credentials(role, session)` gives boto3's keys.
+
+        Of the instance types `without_capacity` there are none to be had.
+        """
         self._python, self._home, self._endpoint, self._credentials = python, home, endpoint, credentials
         self._grace, self._checkpoint_seconds = grace_seconds, checkpoint_seconds
+        self._without_capacity = without_capacity
         self._running: dict[str, _Running] = {}
 
     def run(self, job: TrainingJob) -> None:
@@ -84,6 +94,9 @@ class SubprocessExecutor:
             job.finish(
                 "Failed", "Failed", f"InternalServerError: no training Python at {self._python}: run `ratchet up`"
             )
+            return
+        if job.request["ResourceConfig"]["InstanceType"] in self._without_capacity:
+            job.finish("Failed", "Failed", _NO_CAPACITY)
             return
         running = self._running[job.name] = _Running(job)
         try:
@@ -177,11 +190,21 @@ class SubprocessExecutor:
             if uri and time.monotonic() - saved > self._checkpoint_seconds:
                 folder.save_checkpoints(uri)
                 saved = time.monotonic()
+            if self._is_taken_away(running.job):
+                running.interrupted.set()
             reason = _reason_to_end(running, running.trained_seconds + time.monotonic() - began)
             if reason is not None:
                 process.terminate()
                 code = process.wait(self._grace)
                 return reason, -1 if code is None else code
+
+    def _is_taken_away(self, job: TrainingJob) -> bool:
+        """Whether somebody put a file of the spot job's name into `interrupt/`, which is used up by that."""
+        asked = self._home / "interrupt" / job.name
+        if not job.is_spot or not asked.exists():
+            return False
+        asked.unlink()
+        return True
 
     def _report(self, job: TrainingJob, folder: JobFolder, ending: Ending, code: int) -> None:
         if ending is Ending.EXITED and code != 0:

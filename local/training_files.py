@@ -6,6 +6,7 @@ All reads and writes use the client given, which acts as the job's role. Boundar
 from __future__ import annotations
 
 import contextlib
+import gzip
 import json
 import shutil
 import tarfile
@@ -142,9 +143,13 @@ class JobFolder:
     def _upload_archive(self, folder: Path, uri: str) -> None:
         bucket, key = split_uri(uri)
         with tempfile.TemporaryFile() as file:
-            with tarfile.open(fileobj=file, mode="w:gz") as archive:
+            # The same files as the same bytes: a job that was repeated can be compared with the one before.
+            with (
+                gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed,
+                tarfile.open(fileobj=packed, mode="w") as archive,
+            ):
                 for path in sorted(folder.iterdir()):
-                    archive.add(path, path.name)
+                    archive.add(path, path.name, filter=_without_owner_and_time)
             file.seek(0)
             self._call("Artifact upload failed", self._s3.put_object, Bucket=bucket, Key=key, Body=file)
 
@@ -186,6 +191,12 @@ def relative_name(key: str, prefix: str) -> str:
     if prefix.endswith("/") or rest.startswith("/"):
         return rest.lstrip("/")
     return key.rsplit("/", 1)[-1] if "/" not in rest else rest.lstrip("/")
+
+
+def _without_owner_and_time(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    entry.mtime = entry.uid = entry.gid = 0
+    entry.uname = entry.gname = ""
+    return entry
 
 
 def _channel(channel: dict[str, Any]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+from ratchet import pointer
 from ratchet.catalog import Pipeline, load
 from ratchet.pointer import Pointer
 from ratchet.serving.bundle import Bundle, write_bundle
@@ -28,16 +30,28 @@ def returns(**serving: Any) -> Pipeline:
 TARGETS = tuple(returns().data.targets)
 
 
-def graph(width: int = WIDTH, targets: int = len(TARGETS), scale: float = 1.0, batch: str | int = "rows") -> bytes:
-    """ONNX of `features @ weights`, where target j is `scale * features[j]`."""
+def graph(
+    width: int = WIDTH,
+    targets: int = len(TARGETS),
+    scale: float = 1.0,
+    batch: str | int = "rows",
+    ending: str = "Identity",
+    operand: Sequence[int] = (),
+    **attributes: int,
+) -> bytes:
+    """ONNX of `features @ weights`, where target j is `scale * features[j]`; `ending` is the operator that follows."""
     weights = numpy_helper.from_array(np.eye(width, targets, dtype=np.float32) * np.float32(scale), "weights")
     shapes = [
         helper.make_tensor_value_info("features", TensorProto.FLOAT, [batch, width]),
         helper.make_tensor_value_info("predictions", TensorProto.FLOAT, [batch, targets]),
     ]
-    node = helper.make_node("MatMul", ["features", "weights"], ["predictions"])
+    nodes = [
+        helper.make_node("MatMul", ["features", "weights"], ["product"]),
+        helper.make_node(ending, ["product", "operand"] if operand else ["product"], ["predictions"], **attributes),
+    ]
+    constants = [weights, *([numpy_helper.from_array(np.array(operand), "operand")] if operand else [])]
     made = helper.make_model(
-        helper.make_graph([node], "linear", shapes[:1], shapes[1:], [weights]),
+        helper.make_graph(nodes, "linear", shapes[:1], shapes[1:], constants),
         opset_imports=[helper.make_opsetid("", 20)],
         ir_version=10,
     )
@@ -77,6 +91,12 @@ def unpacked(folder: Path, model: bytes | None = None, **fields: Any) -> Bundle:
     return Bundle(folder, document(**fields), folder / "model.onnx", folder / "reference.npz")
 
 
+def packed(folder: Path, model: bytes | None = None, **fields: Any) -> bytes:
+    """A `model.tar.gz`, made in a folder that holds none yet."""
+    write_bundle(unpacked(folder / "members", model, **fields).folder, folder / "model.tar.gz")
+    return (folder / "model.tar.gz").read_bytes()
+
+
 def promote(
     store: ObjectStore,
     folder: Path,
@@ -85,28 +105,28 @@ def promote(
     digest: str | None = None,
     **fields: Any,
 ) -> Pointer:
-    """Puts a bundle into the store and points at it, whatever its quality."""
-    bundle = unpacked(folder / run, model, **{"run": run, **fields})
-    archive = folder / f"{run}.tar.gz"
-    write_bundle(bundle.folder, archive)
+    """Puts a bundle into the store and points at it, whatever its quality: the move after the pointer's."""
+    archive = packed(folder / run, model, **{"run": run, **fields})
     keys = returns().keys
-    store.put(keys.model(run), archive.read_bytes())
-    pointer = Pointer(
+    store.put(keys.model(run), archive)
+    standing = pointer.read(store, keys)
+    before = standing[0] if standing else None
+    moved = Pointer(
         model_uri=store.uri(keys.model(run)),
         run_ts=run,
         job_name="job",
         train_uri="s3://bucket/train/train.parquet",
         updated_at="2026-11-21T04:10:00Z",
-        sha256=digest or hashlib.sha256(archive.read_bytes()).hexdigest(),
-        seq=1,
-        previous=None,
-        previous_seq=None,
+        sha256=digest or hashlib.sha256(archive).hexdigest(),
+        seq=before.seq + 1 if before else 1,
+        previous=before.run_ts if before else None,
+        previous_seq=before.seq if before else None,
         evaluation_uri="s3://bucket/evaluation.json",
         token=1,
         move="promote",
     )
-    store.put(keys.pointer(), encode(asdict(pointer)))
-    return pointer
+    store.put(keys.pointer(), encode(asdict(moved)))
+    return moved
 
 
 def champion(store: ObjectStore, folder: Path, **fields: Any) -> Champion:

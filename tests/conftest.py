@@ -1,4 +1,4 @@
-"""The environments of the laptop target, and one emulator per session with roles enforced."""
+"""The environments of the laptop target, one emulator per session with roles enforced, and the figures at the end."""
 
 import os
 from collections.abc import Iterator
@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.emulated import CHECKOUT, Emulator, Environments
+from tests.faults import figures
 
 
 @pytest.fixture(scope="session")
@@ -24,3 +25,11 @@ def emulator(environments: Environments, tmp_path_factory: pytest.TempPathFactor
     started = Emulator(environments, tmp_path_factory.mktemp("laptop") / "emulator").start()
     yield started
     started.stop()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Prints what the tests measured."""
+    for table in figures.tables:
+        terminalreporter.section(table.title, sep="-")
+        for line in table.lines():
+            terminalreporter.write_line(line)

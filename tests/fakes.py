@@ -53,7 +53,8 @@ class MemoryStore:
         return etag
 
     def tag(self, key: str, tags: Mapping[str, str]) -> None:
-        self.tags[key] = dict(tags)
+        if key in self.objects:
+            self.tags[key] = dict(tags)
 
     def list(self, prefix: str) -> Iterator[Listed]:
         for key in sorted(self.objects):
@@ -77,8 +78,16 @@ class MemoryStore:
         for at in range(start, len(found.body), 7):
             yield found.body[at : at + 7]
 
-    def upload(self, path: Path, key: str, *, tags: Mapping[str, str] | None = None) -> str:
-        return self.put(key, path.read_bytes(), tags=tags)
+    def upload(
+        self,
+        path: Path,
+        key: str,
+        *,
+        if_match: str | None = None,
+        if_none_match: bool = False,
+        tags: Mapping[str, str] | None = None,
+    ) -> str:
+        return self.put(key, path.read_bytes(), if_match=if_match, if_none_match=if_none_match, tags=tags)
 
     def uri(self, key: str) -> str:
         return f"s3://{self.bucket}/{key}"

@@ -55,6 +55,25 @@ def linear_model(weights: np.ndarray, bias: np.ndarray | None = None) -> bytes:
     return model.SerializeToString()
 
 
+def fragile_model(weights: np.ndarray) -> bytes:
+    """As `linear_model` for rows far from zero, such as the reference's; NaN for normed ones, such as the holdout's."""
+    model = onnx.load_from_string(linear_model(weights))
+    limit, nothing, axes = (np.array(value, kind) for value, kind in ((10, "f4"), (0, "f4"), ([1], "i8")))
+    for name, value in (("limit", limit), ("nothing", nothing), ("axes", axes)):
+        model.graph.initializer.append(numpy_helper.from_array(value, name))
+    model.graph.node[0].output[0] = "sound"
+    for kind, takes, gives in (
+        ("ReduceSumSquare", ["features", "axes"], "size"),
+        ("Sub", ["size", "limit"], "above"),
+        ("Sqrt", ["above"], "root"),
+        ("Mul", ["root", "nothing"], "nought"),
+        ("Add", ["sound", "nought"], "predictions"),
+    ):
+        model.graph.node.append(helper.make_node(kind, takes, [gives]))
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())
+
+
 def archive(members: Mapping[str, bytes]) -> bytes:
     """A `model.tar.gz` of these members."""
     packed = io.BytesIO()
@@ -141,7 +160,7 @@ class World:
             "model_uri": self.store.uri(keys.model(run_ts)),
             "run_ts": run_ts,
             "job_name": f"mlops-{run_ts[:10]}",
-            "train_uri": "",
+            "train_uri": self.store.uri(keys.train(run_ts)),
             "updated_at": iso(self.split),
             "sha256": sha256,
             "seq": seq,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from ratchet.catalog import Pipeline, load
-from ratchet.extraction.watermark import Watermark
+from ratchet.extraction.watermark import Day, Watermark
 from ratchet.instants import iso
 from ratchet.store import encode
 from ratchet.tables import landing_file
@@ -50,10 +50,13 @@ def land(store: MemoryStore, table: str, columns: Columns, synthetic: bool | Non
     pipeline = load("returns")
     declared = pipeline.source.tables[table]
     days: NDArray[Any] = columns[declared.key].astype("datetime64[D]")
+    landed: dict[str, Day] = {}
     for day in np.unique(days):
         chosen = {name: values[days == day] for name, values in columns.items()}
-        store.put(pipeline.keys.landing(table, date.fromisoformat(str(day))), landing_file.write(declared, chosen))
-    mark = Watermark(table, changes=changes, rows=len(days), synthetic=synthetic, source="simulated")
+        body, key = landing_file.write(declared, chosen), pipeline.keys.landing(table, date.fromisoformat(str(day)))
+        landed[str(day)] = Day(int((days == day).sum()), 0, store.put(key, body))
+    facts = {"changes": changes, "rows": len(days), "synthetic": synthetic, "source": "simulated"}
+    mark = Watermark(table, days=landed, **facts)
     store.put(pipeline.keys.watermark(table), encode(asdict(mark)))
 
 

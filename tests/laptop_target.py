@@ -1,5 +1,6 @@
 """A laptop target of its own for tests: driven by the command line, looked at through AWS and SQL."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -174,6 +175,24 @@ class LaptopTarget:
         pages = self.client("sagemaker").get_paginator("list_training_jobs").paginate()
         jobs = [job for page in pages for job in page["TrainingJobSummaries"]]
         return {job["TrainingJobName"]: job["TrainingJobStatus"] for job in jobs}
+
+    def renew(self, function: str) -> None:
+        """Has a function start anew: a changed configuration makes new processes."""
+        name, client = self.target.output(function), self.client("lambda")
+        variables = client.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+        renewed = {**variables, "RENEWED": str(time.time_ns())}
+        client.update_function_configuration(FunctionName=name, Environment={"Variables": renewed})
+
+    def runtimes(self, function: str) -> list[Path]:
+        """Where `/proc` shows the processes of a function, warm ones included."""
+        variable = f"\0AWS_LAMBDA_FUNCTION_NAME={self.target.output(function)}\0".encode()
+        found = []
+        for pid in (entry for entry in Path("/proc").iterdir() if entry.name.isdigit()):
+            with contextlib.suppress(OSError):
+                command = (pid / "cmdline").read_bytes().split(b"\0")
+                if command[1:3] == [b"-m", b"awslambdaric"] and variable in b"\0" + (pid / "environ").read_bytes():
+                    found.append(pid)
+        return found
 
     def processes(self) -> list[str]:
         """Every process whose command, environment or working folder lies in this target."""

@@ -45,7 +45,8 @@ def items(instance: str, spot: bool) -> list[Item]:
         Item("state transitions", RUNS * TRANSITIONS_A_RUN / 1000, "thousands", 0.025),
         Item("storage", STORED_GB, "GB", 0.023),
         Item("S3 writes", (RUNS * 60 + SCORINGS * 2) / 1000, "thousands", 0.005),
-        Item("alarms", 4, "alarms", 0.10),
+        Item("alarms", 5, "alarms", 0.10),
+        # Billed by the hour in which it is written, so the metric of a champion that does not serve costs nothing here.
         Item("the age of the champion", 1, "metric", 0.30),
         Item("logs", 1, "GB", 0.50),
         Item("secret", 1, "secret", 0.40),

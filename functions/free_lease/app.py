@@ -6,7 +6,7 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 from ratchet import claim, lease, wiring
-from ratchet.catalog import load, names
+from ratchet.catalog import load
 from ratchet.instants import Clock, utc_now
 
 logger = Logger()
@@ -15,14 +15,14 @@ logger = Logger()
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: object, ports: Any = wiring, clock: Clock = utc_now) -> dict[str, Any]:
     """Event: EventBridge's Step Functions status change. Result: docs/contracts.md."""
-    detail, freed = event["detail"], False
+    detail, store, executions = event["detail"], ports.store(), ports.executions()
     execution, started = detail["executionArn"], datetime.fromtimestamp(detail["startDate"] / 1000, UTC)
+    # Machines are named <stack>-<pipeline>.
+    keys = load(detail["stateMachineArn"].rpartition("-")[2]).keys
     end = {"execution": execution, "outcome": detail["status"].lower()}
-    run_ts = claim.run_of(json.loads(detail["input"] or "null"), started)
-    for keys in (load(name).keys for name in names()):
-        # The claim first, and whether or not the lease is held: an execution may die between the two.
-        if run_ts:
-            claim.close(ports.store(), keys, clock, run_ts=run_ts, **end)
-        freed |= lease.free(ports.store(), keys, ports.executions(), execution=execution)
+    # The claim first, and whether or not the lease is held: an execution may die between the two.
+    document = json.loads(detail["input"] or "null")
+    run_ts = claim.bury(store, keys, executions, clock, document=document, started=started, **end)
+    freed = lease.free(store, keys, executions, execution=execution)
     logger.info("Execution ended", run_ts=run_ts, freed=freed, **end)
     return {"status": "freed" if freed else "not_held"}

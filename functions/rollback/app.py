@@ -20,7 +20,8 @@ def handler(event: dict[str, Any], context: object, ports: Any = wiring, clock: 
     logger.append_keys(pipeline=pipeline.name)
     proof = partial(prove, store, pipeline.name)
     who, why = str(event.get("who", "unknown")), str(event.get("why", ""))
-    before, after = rollback(store, pipeline.keys, clock, proof, to=event.get("to"), who=who, why=why)
+    to, of = event.get("to"), event.get("of")
+    before, after = rollback(store, pipeline.keys, clock, proof, to=to, of=of, who=who, why=why)
     logger.warning("Rolled back", from_run=before.run_ts, to_run=after.run_ts, who=who, why=why)
     moved = {"from_run_ts": before.run_ts, "to_run_ts": after.run_ts, "seq": after.seq}
     return {"status": "rolled_back", **moved}

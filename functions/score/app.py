@@ -20,11 +20,16 @@ def handler(event: Any, context: object, ports: Any = wiring, clock: Clock = utc
     logger.append_keys(pipeline=request.pipeline, run_ts=champion.pointer.run_ts)
     if champion.fault:
         logger.error("A newer champion does not serve", reason=champion.fault)
+        measure("ChampionNotServing", 1, request.pipeline)
     if isinstance(request, Slots):
-        from aws_lambda_powertools.metrics import MetricUnit, single_metric  # not for rows in the event: 20 ms
-
-        hours = age_hours(champion, clock())
-        with single_metric("ChampionAgeHours", MetricUnit.Count, hours, namespace="Ratchet") as metric:
-            metric.add_dimension("service", logger.service)
-            metric.add_dimension("pipeline", request.pipeline)
+        measure("ChampionAgeHours", age_hours(champion, clock()), request.pipeline)
     return serve(request, following.pipeline, champion, ports, clock)
+
+
+def measure(metric: str, value: float, pipeline: str) -> None:
+    """Writes a number for the alarms of that pipeline, in CloudWatch's embedded metric format."""
+    from aws_lambda_powertools.metrics import MetricUnit, single_metric  # not for rows in the event: 20 ms
+
+    with single_metric(metric, MetricUnit.Count, value, namespace="Ratchet") as written:
+        written.add_dimension("service", logger.service)
+        written.add_dimension("pipeline", pipeline)

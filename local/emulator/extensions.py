@@ -7,6 +7,7 @@ from importlib import import_module
 EXTENSIONS = (
     "yaml_definitions",
     "lambda_runtime",
+    "embedded_metrics",
     "schedules",
     "s3_permissions",
     "stepfunctions_scope",

@@ -58,6 +58,7 @@ class Pool(Generic[P]):
         self._lock = threading.Lock()
         self._idle: list[P] = []
         self._lent: set[P] = set()
+        self._asked: dict[tuple[str, str], Function] = {}
         self._closed = False
 
     @contextmanager
@@ -86,6 +87,7 @@ class Pool(Generic[P]):
         with self._lock:
             if self._closed:
                 raise RuntimeError("The emulator is stopping.")
+            self._asked[function.name, function.version] = function
             warm = next((one for one in reversed(self._idle) if one.function == function), None)
             if warm is not None:
                 self._idle.remove(warm)
@@ -109,9 +111,13 @@ class Pool(Generic[P]):
             one.stop()
 
     def _surplus(self) -> list[P]:
-        """Take out of the pool who idles too long, and the longest idle of too many."""
+        """Take out of the pool who idles too long, whose function has changed, and the longest idle of too many."""
         limit = self._clock() - IDLE_SECONDS
-        keep = [one for one in self._idle if one.idle_since > limit][-MOST_IDLE:]
+        keep = [one for one in self._idle if one.idle_since > limit and self._current(one.function)][-MOST_IDLE:]
         surplus = [one for one in self._idle if one not in keep]
         self._idle = keep
         return surplus
+
+    def _current(self, function: Function) -> bool:
+        """Whether it is configured as when it was last asked for."""
+        return self._asked[function.name, function.version] == function

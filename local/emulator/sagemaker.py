@@ -159,12 +159,16 @@ def _seconds(value: Any) -> float:
 
 
 def install(executor: Executor | None = None) -> Service:
-    """Register the service. The default executor reads RATCHET_TRAINING_PYTHON and RATCHET_TRAINING_HOME."""
+    """Register the service. The default executor reads RATCHET_TRAINING_PYTHON and RATCHET_TRAINING_HOME.
+
+    RATCHET_TRAINING_WITHOUT_CAPACITY lists instance types, separated by commas, that are not to be had.
+    """
     chosen = executor or SubprocessExecutor(
         python=Path(os.environ.get("RATCHET_TRAINING_PYTHON", "RATCHET_TRAINING_PYTHON is not set")),
         home=Path(os.environ["RATCHET_TRAINING_HOME"]),
         endpoint=roles.endpoint(),
         credentials=roles.credentials,
+        without_capacity=os.environ.get("RATCHET_TRAINING_WITHOUT_CAPACITY", "").split(","),
     )
     atexit.register(chosen.close)
     service = Service(chosen)

@@ -1,8 +1,9 @@
 """EventBridge Scheduler as AWS documents it: time zones, and the context attributes a schedule's input may carry.
 
 ministack's CloudFormation drops the time zone, its firing ignores it, and it leaves `<aws.scheduler.scheduled-time>` as
-it is. Known differences: no retries, no dead-letter queue, no flexible window, the schedule's role is not checked; of
-the occurrences missed while the machine slept only the latest fires.
+it is. Known differences: no retries, no dead-letter queue, no flexible window, the schedule's role is not checked; a
+rate begins an interval after the schedule was made; of the occurrences missed while the machine slept only the latest
+fires.
 """
 
 from __future__ import annotations
@@ -43,8 +44,21 @@ def next_instant(schedule: Schedule, after: datetime, next_cron: NextCron) -> da
         created = datetime.fromtimestamp(schedule["CreationDate"], UTC)
         step = timedelta(seconds=int(rate[1]) * _UNIT_SECONDS[rate[2]])
         return created + max(1, (after - created) // step + 1) * step
-    wall = next_cron(expression, after.astimezone(zone).replace(tzinfo=UTC))
-    return None if wall is None else wall.replace(tzinfo=zone).astimezone(UTC)
+    return _next_on_the_wall(expression, zone, after, next_cron)
+
+
+def _next_on_the_wall(expression: str, zone: ZoneInfo, after: datetime, next_cron: NextCron) -> datetime | None:
+    """As AWS has it where the clocks change: no occurrence at a time that they skip, one at a time that they repeat.
+
+    Which of the two AWS does not say; here it is the first.
+    """
+    wall = next_cron(expression, after.astimezone(zone).replace(tzinfo=UTC, fold=0))
+    while wall is not None:
+        instant = wall.replace(tzinfo=zone).astimezone(UTC)
+        if instant > after and instant.astimezone(zone).replace(tzinfo=UTC, fold=0) == wall:
+            return instant
+        wall = next_cron(expression, wall)
+    return None
 
 
 def latest_due(schedule: Schedule, after: datetime, now: datetime, next_cron: NextCron) -> datetime | None:
@@ -93,12 +107,16 @@ class Ticker:
 
         now = datetime.now(UTC)
         for key, schedule in list(scheduler._schedules._data.items()):
-            created = datetime.fromtimestamp(schedule["CreationDate"], UTC)
-            after = max(self._seen.get(key, self._started), created)
-            self._seen[key] = now
-            due = latest_due(schedule, after, now, _next_cron) if schedule["State"] == "ENABLED" else None
+            due = self.due(key, schedule, now, _next_cron)
             if due is not None:
                 self._fire(key, schedule, due)
+
+    def due(self, key: Any, schedule: Schedule, now: datetime, next_cron: NextCron) -> datetime | None:
+        """The occurrence to fire now, if there is one; asked again, the next one, also where the clock was set back."""
+        created = datetime.fromtimestamp(schedule["CreationDate"], UTC)
+        after = max(self._seen.get(key, self._started), created)
+        self._seen[key] = max(after, now)
+        return latest_due(schedule, after, now, next_cron) if schedule["State"] == "ENABLED" else None
 
     def _fire(self, key: Any, schedule: Schedule, due: datetime) -> None:
         from ministack.core import responses

@@ -26,7 +26,8 @@ from tests.contract.application import (
 
 RATCHET = ROOT / "layers/common/ratchet"
 KNOWN_ERRORS = {
-    *("States.ALL", "States.Timeout", "States.TaskFailed", "Sandbox.Timedout", "Lambda.Unknown"),
+    *("States.ALL", "States.Timeout", "States.TaskFailed"),
+    *("Sandbox.Timedout", "Lambda.Unknown", "Runtime.ExitError"),
     *("Lambda.ServiceException", "Lambda.AWSLambdaException", "Lambda.SdkClientException"),
     *("Lambda.TooManyRequestsException", "Lambda.ClientExecutionTimeoutException"),
     *("SageMaker.AmazonSageMakerException", "SageMaker.SdkClientException", "SageMaker.ResourceLimitExceededException"),
@@ -158,7 +159,9 @@ def test_a_function_is_called_again_when_something_was_unavailable_and_never_whe
 def test_a_function_that_was_killed_half_way_is_called_again(machine: Machine, name: str, task: dict[str, Any]) -> None:
     if function_of(task):
         retried = {error for retrier in task["Retry"] for error in retrier["ErrorEquals"]}
-        assert {"Sandbox.Timedout", "Lambda.Unknown"} <= retried, "every step may be repeated; only the machine can"
+        assert {"Sandbox.Timedout", "Lambda.Unknown", "Runtime.ExitError"} <= retried, (
+            "every step may be repeated; only the machine can"
+        )
 
 
 @each_task

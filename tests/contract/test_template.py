@@ -93,6 +93,11 @@ def test_a_function_is_told_only_what_the_settings_read(name: str) -> None:
     assert {variable for variable in told if variable.startswith("RATCHET_")} <= fields
 
 
+def test_no_library_tells_its_makers_of_what_a_function_does() -> None:
+    """ONNX Runtime does unless it is told otherwise before it is imported."""
+    assert GLOBALS["Environment"]["Variables"]["ORT_DISABLE_TELEMETRY"] == "1"
+
+
 def test_every_function_is_told_what_the_settings_require() -> None:
     required = {f"RATCHET_{field.upper()}" for field in Settings.__annotations__ if not hasattr(Settings, field)}
     assert required <= set(GLOBALS["Environment"]["Variables"])
@@ -142,7 +147,8 @@ def test_every_rule_hands_what_it_cannot_deliver_to_the_dead_letters() -> None:
 def test_a_pipeline_has_a_machine_schedules_a_rule_alarms_and_an_output(pipeline: str) -> None:
     rows = [name for name, row in TEMPLATE["Mappings"]["Schedules"].items() if row["Pipeline"] == pipeline]
     assert len(set(rows) & set(SCHEDULES)) >= 2, f"{pipeline} needs a schedule for runs and one for scoring"
-    needed = {f"{pipeline}{kind}" for kind in ("Machine", "Ended", "FailedAlarm", "StaleChampionAlarm")}
+    alarms = ("FailedAlarm", "StaleChampionAlarm", "ChampionNotServingAlarm")
+    needed = {f"{pipeline}{kind}" for kind in ("Machine", "Ended", *alarms)}
     assert needed <= set(RESOURCES)
     assert OUTPUTS[f"{pipeline.capitalize()}MachineArn"]["Value"] == {"Ref": f"{pipeline}Machine"}
 

@@ -14,11 +14,15 @@ from typing import Any
 
 import pytest
 
+from tests import faulty_rest
+from tests.faults.supabase_proxy import always, in_front_of
 from tests.laptop_target import KEYS, LaptopTarget, until
-from tests.rewriting_proxy import rewriting
 
 TABLES = ("ai_outputs", "simulations_10m")
 NULL_IN_ARRAY = re.compile(rb"(?<=[\[,])null(?=[,\]])")
+NOT_A_NUMBER = faulty_rest.Fault(changed=lambda body: NULL_IN_ARRAY.sub(b'"NaN"', body))
+"""Hosted Supabase sends a NaN within an array as text, where the local one sends null."""
+WEB_PAGE = faulty_rest.Fault(200, "<!doctype html><title>Sign in</title>", {"content-type": "text/html"})
 ROW_FAULTS = {
     "a NaN in an embedding": (
         "ai_outputs: embedding_a",
@@ -71,7 +75,7 @@ def tainted(laptop: LaptopTarget) -> Any:
         keys = f"select base_ts from (select base_ts from ai_outputs order by 1 offset {start} limit {distinct}) chosen"
         laptop.sql(statement.format(keys=keys))
         start += 100
-    with rewriting(supabase(laptop), not_a_number) as url, laptop.secret(lambda fields: {**fields, "url": url}):
+    with behind(laptop, NOT_A_NUMBER):
         ended = laptop.run()
     laptop.sql(
         "delete from ai_outputs a using ai_outputs b where a.base_ts = b.base_ts and a.ctid > b.ctid",
@@ -83,15 +87,6 @@ def tainted(laptop: LaptopTarget) -> Any:
 def supabase(laptop: LaptopTarget) -> str:
     secret = laptop.client("secretsmanager").get_secret_value(SecretId=laptop.target.output("SupabaseSecret"))
     return str(json.loads(secret["SecretString"])["url"])
-
-
-def not_a_number(body: bytes) -> tuple[bytes, str]:
-    """Hosted Supabase sends a NaN within an array as text, where the local one sends null."""
-    return NULL_IN_ARRAY.sub(b'"NaN"', body), "application/json"
-
-
-def web_page(body: bytes) -> tuple[bytes, str]:
-    return b"<!doctype html><title>Sign in</title>", "text/html"
 
 
 def failed(laptop: LaptopTarget, error: str, *said: str, execution: str | None = None) -> dict[str, Any]:
@@ -124,8 +119,11 @@ def test_a_row_is_set_aside_and_counted_for(tainted: Any, laptop: LaptopTarget, 
 
 
 @contextmanager
-def behind(laptop: LaptopTarget, rewrite: Callable[[bytes], tuple[bytes, str]]) -> Iterator[None]:
-    with rewriting(supabase(laptop), rewrite) as url, laptop.secret(lambda fields: {**fields, "url": url}):
+def behind(laptop: LaptopTarget, fault: faulty_rest.Fault) -> Iterator[None]:
+    with (
+        in_front_of(supabase(laptop), always(fault)) as proxy,
+        laptop.secret(lambda fields: {**fields, "url": proxy.url}),
+    ):
         yield
 
 
@@ -188,7 +186,7 @@ SOURCES: dict[str, tuple[Fault, str, tuple[str, ...]]] = {
         ('is no JSON: write it as {"url"',),
     ),
     "HTML instead of JSON": (
-        lambda laptop: behind(laptop, web_page),
+        lambda laptop: behind(laptop, WEB_PAGE),
         "SourceMismatch",
         ("answers with a web page", "https://<project>.supabase.co"),
     ),

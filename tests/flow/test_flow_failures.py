@@ -47,7 +47,9 @@ def test_a_broken_contract_is_not_retried_gives_the_lease_back_and_fails_by_its_
     assert last == "Failed"
 
 
-@pytest.mark.parametrize("name", ["Unavailable", "Ambiguous", "Sandbox.Timedout", "Lambda.Unknown"])
+@pytest.mark.parametrize(
+    "name", ["Unavailable", "Ambiguous", "Sandbox.Timedout", "Lambda.Unknown", "Runtime.ExitError"]
+)
 def test_every_step_is_tried_again_when_something_is_unavailable_or_it_was_killed(name: str, stage: Stage) -> None:
     part, ended, last = run(stage, **{step: [error(name), {}] for step in IN_ORDER})
     assert part.steps == [step for step in IN_ORDER for _ in range(2)], ended

@@ -158,7 +158,7 @@ def test_a_folder_that_holds_something_is_refused_and_keeps_it(members: Path, tm
 def test_a_member_beyond_its_limit_is_refused_before_it_is_read(tmp_path: Path) -> None:
     entry = tarfile.TarInfo("bundle.json")
     entry.size = 50_000_000_000
-    (tmp_path / "b.tar.gz").write_bytes(gzip.compress(entry.tobuf()))
+    (tmp_path / "b.tar.gz").write_bytes(gzip.compress(entry.tobuf(tarfile.GNU_FORMAT)))
     with pytest.raises(BadBundle, match="are allowed"):
         read_bundle(tmp_path / "b.tar.gz", tmp_path / "out", "returns")
 
@@ -174,6 +174,35 @@ def test_a_bomb_in_the_archives_own_headers_stops_at_the_limit(tmp_path: Path, m
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 20_000_000
+
+
+def about(kind: bytes, body: bytes = b"22 GNU.sparse.map=a,b\n") -> tuple[tarfile.TarInfo, bytes]:
+    entry = tarfile.TarInfo("about")
+    entry.type = kind
+    return entry, body
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK])
+def test_what_a_header_says_of_the_next_member_is_not_heeded(members: Path, tmp_path: Path, kind: bytes) -> None:
+    pack(tmp_path / "b.tar.gz", [entry for pair in whole(members) for entry in (about(kind), pair)])
+    assert read_bundle(tmp_path / "b.tar.gz", tmp_path / "out", "returns").model_path.read_bytes() == b"onnx"
+
+
+def test_more_headers_than_a_bundle_can_need_are_refused(members: Path, tmp_path: Path) -> None:
+    pack(tmp_path / "b.tar.gz", [about(tarfile.GNUTYPE_LONGNAME)] * 100 + whole(members))
+    with pytest.raises(BadBundle, match="100 members or more"):
+        read_bundle(tmp_path / "b.tar.gz", tmp_path / "out", "returns")
+
+
+def test_a_bomb_behind_the_archives_end_stops_at_the_limit(
+    members: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_bundle(members, tmp_path / "b.tar.gz")
+    monkeypatch.setattr(bundle, "TOTAL", 1 << 20)
+    with (tmp_path / "b.tar.gz").open("ab") as archive:
+        archive.write(gzip.compress(bytes(2 << 20)))
+    with pytest.raises(BadBundle, match="unpacks to more"):
+        read_bundle(tmp_path / "b.tar.gz", tmp_path / "out", "returns")
 
 
 @pytest.mark.parametrize("name", ["bundle.json", "model.onnx", "reference.npz"])
@@ -202,6 +231,7 @@ def change(**values: Any) -> Callable[[dict[str, Any]], Any]:
         (change(inputs=[{"name": "features"}]), "'inputs' needs"),
         (change(targets=[{"name": "up", "unit": "percent"}] * 2), "names that differ"),
         (change(training={"start": "yesterday", "end": "2026-11-10T00:00:00Z"}), "'training' needs"),
+        (change(training={"start": "0001-01-01T00:00:00+14:00", "end": "2026-11-10T00:00:00Z"}), "'training' needs"),
         (change(validation={"start": "2026-11-12T00:00:00Z", "end": "2026-11-10T00:00:00Z"}), "ends before"),
         (change(train_mean={"up": 1.0}), "one finite number per target"),
         (change(train_mean={"up": 1.0, "down": float("nan")}), "one finite number per target"),
@@ -251,5 +281,63 @@ def test_reference_rows_that_unpack_beyond_the_limit_are_refused_unread(members:
         archive.writestr("predictions.npy", b"")
     write_bundle(members, tmp_path / "b.tar.gz")
     read = read_bundle(tmp_path / "b.tar.gz", tmp_path / "out", "returns")
-    with pytest.raises(BadBundle, match="must hold the arrays"):
+    with pytest.raises(BadBundle, match="too large"):
         read.reference()
+
+
+def test_reference_rows_in_columns_are_read_as_they_were(members: Path, tmp_path: Path) -> None:
+    features = np.asfortranarray(np.arange(6, dtype="f4").reshape(3, 2))
+    np.savez(members / "reference.npz", features=features, predictions=np.zeros((3, 2), "f4"))
+    write_bundle(members, tmp_path / "b.tar.gz")
+    read = read_bundle(tmp_path / "b.tar.gz", tmp_path / "out", "returns")
+    np.testing.assert_array_equal(read.reference()[0], features)
+
+
+def head(shape: str) -> bytes:
+    return b"\x93NUMPY\x01\x00v\x00" + f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+
+
+@pytest.mark.parametrize(
+    ("features", "packed"),
+    [
+        (head("()") + bytes(4), zipfile.ZIP_STORED),
+        (head("(1099511627776, 4)") + bytes(48), zipfile.ZIP_STORED),
+        (head("(3, 5)") + bytes(48), zipfile.ZIP_STORED),
+        (head("(" * 3000), zipfile.ZIP_STORED),
+        (head("(3, 4)") + bytes(48), zipfile.ZIP_LZMA),
+    ],
+    ids=[
+        "no dimension",
+        "more rows than there are",
+        "other rows than there are",
+        "a head that nests",
+        "a rare packing",
+    ],
+)
+def test_an_array_is_taken_at_the_word_of_its_bytes_alone(
+    members: Path, tmp_path: Path, features: bytes, packed: int
+) -> None:
+    with zipfile.ZipFile(members / "reference.npz", "w", packed) as archive:
+        archive.writestr("features.npy", features)
+        archive.writestr("predictions.npy", head("(3, 2)") + bytes(24))
+    write_bundle(members, tmp_path / "b.tar.gz")
+    read = read_bundle(tmp_path / "b.tar.gz", tmp_path / "out", "returns")
+    with pytest.raises(BadBundle, match=r"reference\.npz"):
+        read.reference()
+
+
+def test_an_array_that_unpacks_to_more_than_it_says_is_not_unpacked(members: Path, tmp_path: Path) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("features.npy", bytes(200_000_000))
+        archive.writestr("predictions.npy", b"")
+    said = packed.getvalue().replace((200_000_000).to_bytes(4, "little"), (160).to_bytes(4, "little"))
+    (members / "reference.npz").write_bytes(said)
+    write_bundle(members, tmp_path / "b.tar.gz")
+    read = read_bundle(tmp_path / "b.tar.gz", tmp_path / "out", "returns")
+    tracemalloc.start()
+    with pytest.raises(BadBundle, match=r"reference\.npz"):
+        read.reference()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20_000_000

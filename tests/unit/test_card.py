@@ -13,7 +13,7 @@ from ratchet.card.markup import Markup, join, tag
 from ratchet.evaluate import evaluate
 
 from tests.fakes import Clock
-from tests.judged import WIDTH, cheap, later, world
+from tests.judged import cheap, fragile_model, later, world
 
 VOID = {"br", "col", "link", "meta", "img", "input", "hr"}
 ALWAYS = ["reasons", "data", "lineage"]
@@ -74,7 +74,7 @@ def first():
 
 def broken():
     made = world()
-    made.bundle(np.full((WIDTH, 6), np.nan), reference=np.zeros((16, 6)))
+    made.bundle(made.signal, model=fragile_model(made.signal))
     return made
 
 

@@ -82,10 +82,55 @@ def test_a_resumed_run_takes_no_other_input() -> None:
         claim.parse_request({"resume": RUN, "limit": 5, "skipDataPrep": True})
 
 
-def test_the_run_of_an_execution_follows_from_its_input_and_its_start(clock: Clock) -> None:
-    assert claim.run_of(SLOT, clock()) == claim.run_of({"resume": RUN}, clock()) == RUN
-    assert claim.run_of({}, clock()) == "2026-11-21T04-00-07Z"
-    assert claim.run_of({"limit": "lots"}, clock()) is None
+def buried(store: MemoryStore, clock: Clock, document: object, execution: str = "a") -> str | None:
+    whose = {"execution": execution, "started": clock(), "outcome": "aborted"}
+    return claim.bury(store, KEYS, Executions(), clock, document=document, **whose)  # type: ignore[arg-type]
+
+
+def test_the_run_of_an_execution_that_died_follows_from_its_input_and_its_start(clock: Clock) -> None:
+    store = MemoryStore()
+    assert buried(store, clock, SLOT) == RUN
+    assert buried(store, clock, {}) == "2026-11-21T04-00-07Z"
+    assert buried(store, clock, {"limit": "lots"}) is None
+    assert buried(store, clock, {"resume": "2020-01-01T00-00-00Z"}) is None
+
+
+def test_a_claim_that_arrives_after_its_execution_was_buried_finds_the_run_ended(clock: Clock) -> None:
+    store = MemoryStore()
+    buried(store, clock, SLOT)
+    ours, standing = take(store, clock, SLOT, "a")
+    assert (ours, standing.state, standing.outcome) == (True, "ended", "aborted")
+    assert not take(store, clock, SLOT, "b")[0]
+
+
+def test_a_resumption_that_arrives_after_its_execution_was_buried_finds_the_run_ended(clock: Clock) -> None:
+    store = MemoryStore()
+    take(store, clock, SLOT, "a")
+    claim.close(store, KEYS, clock, run_ts=RUN, execution="a", outcome="failed")
+    assert buried(store, clock, {"resume": RUN}, "b") == RUN
+    found = claim.read(store, KEYS, RUN)
+    assert found
+    assert (found[0].execution, found[0].state, found[0].outcome) == ("b", "ended", "aborted")
+
+
+def test_two_calls_of_one_resumption_both_find_it_theirs(clock: Clock) -> None:
+    store = MemoryStore()
+    take(store, clock, SLOT, "a")
+    claim.close(store, KEYS, clock, run_ts=RUN, execution="a", outcome="failed")
+
+    class Overtaken(MemoryStore):
+        """Another call of the same step writes first, once."""
+
+        def put(self, key: str, body: bytes, **options: Any) -> str:
+            if not self.overtaken:
+                self.overtaken = True
+                take(self, clock, {"resume": RUN}, "b")
+            return super().put(key, body, **options)
+
+    overtaken = Overtaken()
+    overtaken.objects, overtaken.tags, overtaken.overtaken = store.objects, store.tags, False
+    ours, standing = take(overtaken, clock, {"resume": RUN}, "b")
+    assert (ours, standing.execution, standing.attempt) == (True, "b", 2)
 
 
 def test_a_run_whose_execution_vanished_is_resumed(clock: Clock) -> None:

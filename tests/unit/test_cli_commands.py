@@ -186,6 +186,15 @@ def test_rollback_asks_the_function_and_shows_the_move() -> None:
     (name, event), *_ = function.asked
     assert (name, event["to"], event["why"]) == ("rollback", "a", "worse")
     assert event["who"]
+    assert event["of"] is None
+
+
+def test_rollback_names_the_model_that_it_takes_back() -> None:
+    world, function = World(), Lambda({"from_run_ts": "b", "to_run_ts": "a", "seq": 3, "status": "rolled_back"})
+    world.promote("a")
+    world.promote("b")
+    ratchet(FakeTarget(world.store, **{"lambda": function}), "rollback", "returns", "--why", "worse")
+    assert function.asked[0][1]["of"] == "b"
 
 
 @pytest.mark.parametrize(("kind", "code"), [("UnknownRun", 2), ("BadBundle", 1), ("KeyError", 1)])

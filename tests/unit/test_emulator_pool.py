@@ -87,6 +87,21 @@ def test_who_idles_too_long_is_stopped_at_the_next_occasion(pool: Pool[Any], rec
     assert idle.stops == 1
 
 
+@pytest.mark.parametrize("change", [{"timeout": 4}, {"variables": (("COLOUR", "red"),)}])
+def test_a_changed_configuration_ends_the_processes_of_the_one_before(pool: Pool[Any], change: dict[str, Any]) -> None:
+    with pool.lease(ONE) as working:
+        idle = use(pool)
+        use(pool, replace(ONE, **change))
+        assert (idle.stops, working.process.stops) == (1, 0)
+    assert working.process.stops == 1
+
+
+def test_another_version_of_a_function_stays_warm_beside_the_new_one(pool: Pool[Any]) -> None:
+    before = use(pool)
+    use(pool, replace(ONE, version="2"))
+    assert use(pool) is before
+
+
 def test_of_too_many_idle_processes_the_longest_idle_is_stopped(pool: Pool[Any], recorder: Recorder) -> None:
     for number in range(MOST_IDLE + 1):
         recorder.now = float(number)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ratchet.errors import BadBundle, BadInput, ContractError, ForeignDocument, LeaseLost
+from ratchet import retention
+from ratchet.errors import BadBundle, BadInput, ContractError, ForeignDocument, GraphDiffers, LeaseLost, Unavailable
 from ratchet.evaluate import Request, evaluate
 from ratchet.evaluation import measure
 from ratchet.instants import iso
@@ -16,7 +17,7 @@ from ratchet.serving.bundle import read_bundle
 from ratchet.settings import settings
 
 from tests.fakes import Clock, MemoryStore
-from tests.judged import STEP, WIDTH, World, cheap, later, linear_model, world
+from tests.judged import STEP, WIDTH, World, cheap, fragile_model, later, linear_model, world
 
 NOW = datetime(2026, 11, 21, 4, 12, tzinfo=UTC)
 
@@ -166,18 +167,20 @@ def test_another_bundle_that_predicts_the_same_is_kept():
     assert "predicts what the champion predicts" in result["reason"]
 
 
-def test_a_graph_that_differs_from_its_framework_is_kept_out():
+def test_a_graph_that_differs_from_its_framework_is_a_named_error_and_nothing_is_judged():
     made = world()
     made.bundle(made.signal, model=linear_model(made.signal * 1.01))
-    assert judge(made)["verdict"] == "keep"
-    assert failed(made.evaluation()) == ["parity"]
+    with pytest.raises(GraphDiffers, match="differs from the training framework on 16 reference rows"):
+        judge(made)
+    assert not made.store.head(made.pipeline.keys.evaluation(made.run_ts))
+    assert not made.store.head(made.pipeline.keys.tests())
 
 
 def test_a_model_that_answers_nan_is_kept_out_with_evidence_that_is_valid_json():
     made = world()
-    made.bundle(np.full((WIDTH, 6), np.nan), reference=np.zeros((16, 6)))
+    made.bundle(made.signal, model=fragile_model(made.signal))
     assert judge(made)["verdict"] == "keep"
-    assert failed(made.evaluation()) == ["parity", "finite"]
+    assert failed(made.evaluation()) == ["finite"]
 
 
 def test_a_model_of_other_targets_is_kept_out():
@@ -273,6 +276,31 @@ def test_after_its_own_promotion_the_evidence_is_adopted_not_overwritten():
     first = judge(made)
     made.promote(made.run_ts, first["sha256"], seq=5)
     assert judge(made) == first
+
+
+def test_a_call_that_was_overtaken_leaves_the_evidence_of_the_other():
+    made = challenged(1.0, 0.3)
+    keys = made.pipeline.keys
+
+    def other_call(bundle):
+        """Judges the same challenger, against a champion that came into service meanwhile, and is done first."""
+        made.promote(later(made.run_ts, -2), made.bundle(made.signal * 0.1, later(made.run_ts, -2)), seq=5)
+        judge(made)
+        return cheap(bundle)
+
+    with pytest.raises(Unavailable, match="written by another process"):
+        judge(made, measure=other_call)
+    assert made.evaluation()["champion"]["seq"] == 5
+    page = made.store.objects[keys.card(made.run_ts)].body
+    assert later(made.run_ts, -2).encode() in page
+
+
+def test_what_the_champion_needs_lives_on_whatever_tagged_it_otherwise():
+    made = challenged(1.0, 0.3)
+    champion = made.pipeline.keys.model(later(made.run_ts, -1))
+    made.store.tag(champion, retention.EXPIRES)
+    judge(made)
+    assert made.store.tags[champion] == retention.KEEPS
 
 
 def test_a_retrained_bundle_of_the_same_run_is_judged_again():

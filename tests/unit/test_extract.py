@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ratchet.errors import LeaseLost, SourceUnreadable
+from ratchet.errors import LeaseLost, SourceMismatch, SourceUnreadable, Unavailable
 from ratchet.extraction import watermark
 from ratchet.extraction.extract import Extraction, extract
 from ratchet.extraction.progress import begin
@@ -58,6 +58,94 @@ def test_a_server_that_caps_pages_below_ours_hides_no_rows(clock):
     store, source = MemoryStore(), FakeSource({"left": rows_every(10, 50), "right": rows_every(10, 7)}, cap=3)
     run_all(store, source, clock)
     assert landed(store) == source.tables["left"]
+
+
+@pytest.mark.parametrize("blank", [1, 3, 12, 13], ids=["first", "in the middle", "last", "beside the true end"])
+def test_a_page_that_comes_empty_though_rows_follow_is_asked_for_again(blank, clock):
+    store, source = MemoryStore(), FakeSource({"left": rows_every(60, 48), "right": rows_every(60, 5)}, blank={blank})
+    result = run_all(store, source, clock)
+    assert landed(store) == source.tables["left"]
+    assert result.rows_read == 53
+
+
+def test_a_source_that_contradicts_itself_about_its_end_is_unavailable_and_nothing_moves(clock):
+    store = MemoryStore()
+    source = FakeSource({"left": rows_every(60, 48), "right": rows_every(60, 5)}, blank=range(3, 1000))
+    with pytest.raises(
+        Unavailable, match=r"left shows no rows after 2026-11-01T07:00:00Z.*newest key is 2026-11-02T23"
+    ):
+        run_all(store, source, clock)
+    assert source.pages == 2 + 3
+    assert store.writes == [KEYS.lease()]
+
+
+@pytest.mark.parametrize("at", [1, 3], ids=["after the check", "while they are read"])
+def test_rows_that_are_all_hidden_are_not_the_end_of_the_table(at, clock):
+    store, source = MemoryStore(), FakeSource({"left": rows_every(60, 48), "right": rows_every(60, 5)})
+    source.on_page = lambda: source.pages == at and source.tables["left"].clear()
+    with pytest.raises(Unavailable, match=r"left shows no rows after .* although it has shown some"):
+        run_all(store, source, clock)
+    assert store.writes == [KEYS.lease()]
+
+
+def test_rows_that_arrive_at_the_end_while_it_is_confirmed_are_read_too(clock):
+    store, source = MemoryStore(), FakeSource({"left": rows_every(60, 8), "right": rows_every(60, 5)})
+    later, newest = iter(range(8, 12)), source.newest
+
+    def arrives(name, table, *, before=None):
+        source.tables[name] |= rows_every(60, next(later, 11) + 1)
+        return newest(name, table, before=before)
+
+    source.newest = arrives
+    run_all(store, source, clock)
+    assert landed(store) == source.tables["left"]
+    assert len(landed(store)) == 12
+
+
+def test_a_last_row_that_is_deleted_while_it_is_read_does_not_keep_the_end_from_being_believed(clock):
+    store, source = MemoryStore(), FakeSource({"left": rows_every(60, 8), "right": rows_every(60, 5)})
+    source.on_page = lambda: source.pages == 3 and source.tables["left"].pop(START + timedelta(hours=7))
+    assert run_all(store, source, clock).done
+
+
+def rows_of_which_broken(count, first, broken):
+    rows = rows_every(60, count)
+    return {at: None if first <= number < first + broken else value for number, (at, value) in enumerate(rows.items())}
+
+
+def test_a_column_that_changes_its_type_half_way_is_no_bad_rows_and_nothing_moves(clock):
+    rows = rows_of_which_broken(48, first=12, broken=36)
+    store, source = MemoryStore(), FakeSource({"left": rows, "right": rows_every(60, 5)})
+    with pytest.raises(SourceMismatch, match=r"left has changed: vector is broken in each of 12.*vector float32\[2\]"):
+        extract(work_on(store, source, clock, page_rows=12), None)
+    assert store.writes == [KEYS.lease()]
+
+
+def test_a_column_that_has_changed_shows_in_the_first_rows_where_there_are_few_new_ones(clock):
+    store, source = MemoryStore(), FakeSource({"left": rows_every(120, 48), "right": rows_every(60, 5)})
+    run_all(store, source, clock)
+    before = landed(store)
+    source.tables["left"] = dict.fromkeys(source.tables["left"])
+    with pytest.raises(SourceMismatch, match="left has changed: vector is broken in each of 10 rows"):
+        extract(work_on(store, source, clock, run="r2", page_rows=100), None)
+    assert landed(store) == before
+
+
+@pytest.mark.parametrize(
+    ("first", "broken", "why", "page_rows"),
+    [
+        (12, 11, "broken", 12),
+        (12, 36, "null", 12),
+        (9, 39, "broken", 9),
+    ],
+    ids=["with a sound row among them", "of nulls", "fewer than ten of them, the table's first ones sound"],
+)
+def test_a_page_of_bad_rows_is_set_aside(first, broken, why, page_rows, clock):
+    rows = rows_of_which_broken(48, first, broken)
+    store, source = MemoryStore(), FakeSource({"left": rows, "right": rows_every(60, 5)}, broken=why)
+    result = extract(work_on(store, source, clock, page_rows=page_rows), None)
+    assert result.tables["left"].rejected == broken
+    assert result.tables["left"].rows == 48 - broken
 
 
 def test_a_second_run_without_news_writes_no_landing_file(clock):
@@ -116,7 +204,7 @@ def test_rows_that_break_their_type_land_beside_the_others_and_leave_when_they_a
     result = run_all(store, source, clock)
     key = KEYS.rejected("left", bad.date())
     (row,) = landing_file.read_rejected(store.get(key).body, key)
-    assert (row.key, row.reason) == ("2026-11-02T06:00:00Z", "broken")
+    assert (row.key, row.reason) == ("2026-11-02T06:00:00Z", "vector is broken")
     assert result.tables["left"].rejected == 1
     source.tables["left"][bad] = 4.0
     assert run_all(store, source, clock, run="r2").tables["left"].rejected == 0

@@ -104,3 +104,11 @@ def test_days_that_declare_their_vectors_nullable_join_with_days_that_do_not(tmp
         fields = [table.schema.field("key"), table.schema.field("value"), pa.field("v", kind)]
         pq.write_table(table.cast(pa.schema(fields)), path)
     assert joined(left, side(tmp_path, "b", days)) == expected(days, days, 0)
+
+
+@pytest.mark.parametrize("body", [b"", b"not Parquet", b"PAR1" + bytes(40) + b"PAR1"], ids=["empty", "text", "hollow"])
+def test_a_file_that_is_no_parquet_is_named(tmp_path: Path, body: bytes) -> None:
+    one, other = side(tmp_path, "a", [[1, 2]]), side(tmp_path, "b", [[1, 2]])
+    other.paths[0].write_bytes(body)
+    with pytest.raises(ForeignDocument, match=r"b0\.parquet is no landing file"):
+        list(matches(one, other))

@@ -75,6 +75,52 @@ def test_a_file_whose_vectors_were_declared_nullable_is_read():
     assert same(landing_file.read(TABLE, older.getvalue(), "k"), columns)
 
 
+@pytest.mark.parametrize("at", [4, -20], ids=["a page", "the footer"])
+def test_a_file_that_is_damaged_within_is_named(at):
+    body = bytearray(landing_file.write(TABLE, rows(1, 2)))
+    body[at] ^= 0xFF
+    with pytest.raises(ForeignDocument, match="the/key"):
+        landing_file.read(TABLE, bytes(body), "the/key")
+
+
+def file_of(**columns):
+    sink = io.BytesIO()
+    sound = pq.read_table(io.BytesIO(landing_file.write(TABLE, rows(1, 2))))
+    for name, values in columns.items():
+        index = sound.column_names.index(name)
+        sound = sound.set_column(index, name, pa.array(values, sound.schema.field(name).type))
+    pq.write_table(sound, sink)
+    return sink.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("columns", "says"),
+    [
+        ({"ts": [2, 1]}, "order of their keys"),
+        ({"ts": [1, 1]}, "order of their keys"),
+        ({"ts": [1, None]}, "nulls"),
+        ({"value": [None, 1.0]}, "nulls"),
+    ],
+    ids=["out of order", "a key twice", "a row without a key", "a missing value"],
+)
+def test_rows_that_cannot_have_landed_are_named(columns, says):
+    with pytest.raises(ForeignDocument, match=says):
+        landing_file.read(TABLE, file_of(**columns), "k")
+
+
+def test_more_rows_than_can_be_merged_are_named_before_they_are_in_memory(monkeypatch):
+    monkeypatch.setattr(landing_file, "LARGEST", 100)
+    body = landing_file.write(TABLE, rows(*range(10)))
+    with pytest.raises(ForeignDocument, match="more than 100 bytes"):
+        landing_file.read(TABLE, body, "k")
+
+
+@pytest.mark.parametrize("body", [b"", landing_file.write_rejected([])[:-20], landing_file.write(TABLE, rows(1))])
+def test_a_file_of_rejected_rows_that_is_not_ours_is_named(body):
+    with pytest.raises(ForeignDocument, match="the/key"):
+        landing_file.read_rejected(body, "the/key")
+
+
 def test_a_file_with_other_columns_is_named():
     other = Table("ts", {**TABLE.columns, "value": "text"})
     with pytest.raises(ForeignDocument, match="other columns"):
@@ -128,11 +174,18 @@ def test_of_rows_with_the_same_key_the_last_read_stays():
     assert found["value"].tolist() == [9.0]
 
 
-def test_a_file_that_appeared_since_the_listing_is_merged_not_overwritten():
+@pytest.mark.parametrize("before", [[], [1]], ids=["a new file", "one that stood there"])
+def test_whoever_was_overtaken_lands_nothing_over_what_was_read_after_its_own_rows(before):
     store = MemoryStore()
-    late = survey(store, KEYS, "t", TABLE)
-    survey(store, KEYS, "t", TABLE).land(DAY, Batch(rows(1)))
-    assert late.land(DAY, Batch(rows(2)))[0].rows == 2
+    if before:
+        survey(store, KEYS, "t", TABLE).land(DAY, Batch(rows(*before)))
+    overtaken, later = survey(store, KEYS, "t", TABLE), survey(store, KEYS, "t", TABLE)
+    later.land(DAY, Batch(rows(2, value=9.0)))
+    with pytest.raises(Unavailable, match="Another process changed p/landing/t/dt="):
+        overtaken.land(DAY, Batch(rows(2, value=1.0)))
+    assert survey(store, KEYS, "t", TABLE).land(DAY, Batch(rows(3)))[0].rows == len(before) + 2
+    landed = landing_file.read(TABLE, store.objects[KEYS.landing("t", DAY)].body, "k")
+    assert landed["value"].tolist()[-2:] == [9.0, 0.5]
 
 
 def test_an_unanswered_write_is_read_back():

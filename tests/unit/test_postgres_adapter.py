@@ -114,6 +114,16 @@ def test_a_number_beyond_float32_costs_its_row_alone(db, source):
     assert read_all(source)[1][0][1].reason == "vector holds a value beyond float32"
 
 
+def test_the_newest_key_is_spelled_as_a_cursor_and_never_null(db, source):
+    create(db)
+    db.execute("insert into t values (null, '{1,1}', 1)")
+    assert source.newest("t", TABLE) == source.page("t", TABLE, after="2026-11-22T00:03Z", limit=9).cursor
+    assert source.newest("t", TABLE, before="2026-11-21T23:56Z") == "2026-11-21T23:55:00+00:00"
+    assert source.newest("t", TABLE, before="2026-11-21T23:55Z") is None
+    db.execute("insert into t values ('infinity', '{1,1}', 1)")
+    assert source.newest("t", TABLE) == "infinity"
+
+
 def test_rows_are_counted_per_utc_day(db, source):
     create(db)
     start, end = datetime(2026, 11, 21, tzinfo=UTC), datetime(2026, 11, 22, 0, 3, tzinfo=UTC)
@@ -164,6 +174,28 @@ def test_what_pipeline_yaml_declares_and_the_database_lacks_is_named(statement, 
     db.execute(statement)
     with pytest.raises(SourceMismatch, match=text):
         read_all(source)
+
+
+@pytest.mark.parametrize("reads", ["page", "newest"])
+def test_a_type_that_changes_while_a_process_lives_is_noticed(reads, db, source):
+    create(db)
+    read = {"page": lambda: source.page("t", TABLE, after=None, limit=2), "newest": lambda: source.newest("t", TABLE)}
+    read[reads]()
+    db.execute("set time zone 'Asia/Tokyo'; alter table t alter ts type timestamp")
+    with pytest.raises(SourceMismatch, match=r"t\.ts is timestamp.*make it timestamptz"):
+        read[reads]()
+    db.execute("alter table t alter ts type timestamptz; set time zone 'UTC'")
+    read[reads]()
+
+
+def test_a_type_that_another_can_stand_for_is_read_on(db, source):
+    create(db)
+    before = source.page("t", TABLE, after=None, limit=2).columns
+    db.execute("alter table t alter vector type text, alter value type numeric")
+    after = source.page("t", TABLE, after=None, limit=2).columns
+    assert {name: values.tolist() for name, values in after.items()} == {
+        name: values.tolist() for name, values in before.items()
+    }
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 import errno
 import json
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from ratchet.catalog import Pipeline
-from ratchet.errors import BadConfiguration, BadInput, ForeignDocument, LeaseLost, TooManyBadRows
+from ratchet.errors import BadConfiguration, BadInput, ForeignDocument, LeaseLost, TooManyBadRows, Unavailable
 from ratchet.extraction.source import Rejected
 from ratchet.store import Document, encode
 from ratchet.tables import landing_file
@@ -192,7 +192,10 @@ def test_too_many_bad_rows_fail_the_step_after_they_can_be_looked_at(tmp_path: P
 def test_rows_that_extraction_set_aside_count_as_bad(tmp_path: Path) -> None:
     store = landed()
     aside = [Rejected(f"2026-01-02T00:{minute:02d}:00Z", "embedding_a has 255 values", "{}") for minute in range(40)]
-    store.put(KEYS.rejected("ai_outputs", datetime(2026, 1, 2, tzinfo=UTC).date()), landing_file.write_rejected(aside))
+    store.put(KEYS.rejected("ai_outputs", date(2026, 1, 2)), landing_file.write_rejected(aside))
+    mark = json.loads(store.objects[KEYS.watermark("ai_outputs")].body)
+    mark["days"]["2026-01-02"]["rejected"] = len(aside)
+    store.put(KEYS.watermark("ai_outputs"), encode(mark))
     run(store, tmp_path)
     assert manifest(store)["counts"]["rejected"] == {"ai_outputs: embedding_a has 255 values": 40}
     assert manifest(store)["quarantine_uri"] == f"s3://bucket/quarantine/run_ts={RUN}/"
@@ -203,6 +206,44 @@ def test_rows_that_extraction_set_aside_count_as_bad(tmp_path: Path) -> None:
     with pytest.raises(TooManyBadRows, match="Look at s3://bucket/quarantine/run_ts=2026-02-01T01-00-00Z/"):
         run(store, tmp_path, run_ts="2026-02-01T01-00-00Z")
     assert table(store, KEYS.set_aside("2026-02-01T01-00-00Z")).num_rows == 80
+
+
+def test_data_that_another_call_of_the_step_replaced_half_is_prepared_anew(tmp_path: Path) -> None:
+    store = landed()
+    run(store, tmp_path)
+    first = manifest(store)
+    store.put(KEYS.holdout(RUN), b"of a call that saw other rows")
+    run(store, tmp_path)
+    assert manifest(store) == first
+    assert store.objects[KEYS.holdout(RUN)].etag == first["etags"]["holdout"]
+
+
+def test_a_call_that_was_overtaken_writes_nothing_over_the_data_of_the_other(tmp_path: Path) -> None:
+    store = landed()
+
+    class Overtaken(MemoryStore):
+        """Another call of the same step comes between the look at the objects and the first write."""
+
+        def upload(self, path: Path, key: str, **options: Any) -> str:
+            if KEYS.manifest(RUN) not in self.objects:
+                (tmp_path / "other").mkdir()
+                run(store, tmp_path / "other", limit=900)
+            return super().upload(path, key, **options)
+
+    overtaken = Overtaken()
+    overtaken.objects, overtaken.tags = store.objects, store.tags
+    with pytest.raises(Unavailable, match="written by another process"):
+        run(overtaken, tmp_path)
+    assert manifest(store)["limit"] == 900
+    assert run(store, tmp_path)["status"] == "prepared"
+    assert manifest(store)["limit"] == 900
+
+
+def test_a_landed_day_that_is_gone_is_named_and_not_left_out(tmp_path: Path) -> None:
+    store = landed()
+    store.delete(KEYS.landing("ai_outputs", date(2026, 1, 2)))
+    with pytest.raises(ForeignDocument, match=r"landing/ai_outputs/dt=2026-01-02\.parquet is gone"):
+        run(store, tmp_path)
 
 
 def test_a_run_without_bad_rows_has_no_quarantine(tmp_path: Path) -> None:

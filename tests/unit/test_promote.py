@@ -63,8 +63,10 @@ class World:
         wish = self.wish(run, data, judged)
         return promote(self.store, KEYS, self.clock, wish, execution=run, token=token, champion_etag=judged)
 
-    def rollback(self, to: str | None = None, why: str = "worse") -> tuple[Pointer, Pointer]:
-        return rollback(self.store, KEYS, self.clock, lambda _: None, to=to, who="me", why=why)
+    def rollback(
+        self, to: str | None = None, why: str = "worse", of: str | None = None, who: str = "me"
+    ) -> tuple[Pointer, Pointer]:
+        return rollback(self.store, KEYS, self.clock, lambda _: None, to=to, who=who, why=why, of=of)
 
     def chain(self) -> list[tuple[str, str]]:
         return [(entry.pointer.run_ts, entry.pointer.move) for entry in pointer.history(self.store, KEYS)]
@@ -244,6 +246,23 @@ def test_rolling_back_goes_one_model_back_each_time(world: World) -> None:
         world.rollback()
 
 
+def test_a_rollback_of_a_named_model_that_is_asked_for_again_goes_back_no_further(world: World) -> None:
+    for run in "abc":
+        world.promote(run)
+    assert world.rollback(of="c") == world.rollback(of="c")
+    assert [run for run, _ in world.chain()] == ["b", "c", "b", "a"]
+
+
+def test_a_model_that_is_in_service_no_more_is_not_taken_back(world: World) -> None:
+    for run in "abc":
+        world.promote(run)
+    with pytest.raises(ChampionMoved, match="c is in service, not b"):
+        world.rollback(of="b")
+    world.rollback(of="c", who="another")
+    with pytest.raises(ChampionMoved, match="b is in service, not c"):
+        world.rollback(of="c")
+
+
 def test_rolling_back_to_a_named_run(world: World) -> None:
     for run in "abc":
         world.promote(run)
@@ -279,5 +298,5 @@ def test_nothing_to_roll_back_to(world: World) -> None:
 
 def test_a_pointer_of_another_system_is_named(world: World) -> None:
     world.store.put(KEYS.pointer(), b'{"model_uri": "s3://b/k", "job_name": "j"}')
-    with pytest.raises(ForeignDocument, match="it lacks evaluation_uri"):
+    with pytest.raises(ForeignDocument, match="it lacks run_ts"):
         pointer.read(world.store, KEYS)

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from ratchet.errors import SourceUnreadable
+from ratchet.errors import SourceUnreadable, Unavailable
 from ratchet.extraction import watermark
 
 from tests.fake_source import START, FakeSource, rows_every
@@ -53,6 +53,26 @@ def test_a_day_emptied_at_the_source_is_emptied_here(lake):
     assert landed(store) == source.tables["left"]
 
 
+def test_a_day_that_is_read_whole_keeps_what_comes_after_an_empty_page(lake):
+    store, source, clock = lake
+    day = START + 100 * DAY
+    source.tables["left"] |= rows_every(60, 20, day)
+    clock.forward(hours=25)
+    # Two pages from the watermark on, one for the earliest row, and the second page of the day.
+    source.blank = {source.pages + 5}
+    run_all(store, source, clock, run="r2")
+    assert landed(store) == source.tables["left"]
+
+
+def test_the_earliest_row_is_not_missed_because_a_page_comes_empty(lake):
+    store, source, clock = lake
+    source.tables["left"] |= rows_every(60, 30, START - 40 * DAY)
+    clock.forward(hours=25)
+    source.blank = {source.pages + 3}
+    run_all(store, source, clock, run="r2")
+    assert landed(store) == source.tables["left"]
+
+
 def test_rows_that_are_hidden_while_they_are_compared_stay_landed(lake):
     store, source, clock = lake
     before = landed(store)
@@ -65,9 +85,29 @@ def test_rows_that_are_hidden_while_they_are_compared_stay_landed(lake):
             source.tables["left"] = {}
 
     source.on_page = hide
-    with pytest.raises(SourceUnreadable, match="left shows no rows although 400 rows"):
+    with pytest.raises(Unavailable, match=r"left shows no rows after .* although it has shown some"):
         run_all(store, source, clock, run="r2")
     assert landed(store) == before
+    with pytest.raises(SourceUnreadable, match="left shows no rows although 400 rows"):
+        run_all(store, source, clock, run="r2")
+
+
+def test_a_day_that_looks_empty_for_a_moment_is_not_emptied_here(lake):
+    store, source, clock = lake
+    source.tables["left"] |= rows_every(60, 3, START + 100 * DAY)
+    clock.forward(hours=25)
+    source.blank = {source.pages + 4}
+    newest, hidden = source.newest, [2]
+
+    def hides_once(name, table, *, before=None):
+        if before and hidden:
+            return hidden.clear()
+        return newest(name, table, before=before)
+
+    source.newest = hides_once
+    run_all(store, source, clock, run="r2")
+    assert hidden == []
+    assert landed(store) == source.tables["left"]
 
 
 def test_the_years_before_a_row_dated_into_the_future_are_not_counted(lake):

@@ -7,7 +7,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ReadTimeoutError
-from botocore.stub import Stubber
+from botocore.stub import ANY, Stubber
 from ratchet.adapters.s3 import S3Store
 from ratchet.errors import BadConfiguration, ForeignDocument, Unavailable
 from ratchet.store import Ambiguous, PreconditionFailed
@@ -73,6 +73,24 @@ def test_conditions_tags_and_types_are_sent(stub: Stubber) -> None:
     sent = {"Bucket": "b", "Key": "k.json", "Body": b"x", "IfNoneMatch": "*", "Tagging": "a%3Ab=c"}
     stub.add_response("put_object", {"ETag": '"e"'}, {**sent, "ContentType": "application/json"})
     assert store(stub).put("k.json", b"x", if_none_match=True, tags={"a:b": "c"}) == '"e"'
+
+
+def test_a_file_goes_up_whole_under_its_condition(stub: Stubber, tmp_path: Path) -> None:
+    (tmp_path / "f").write_text("x")
+    sent = {"Bucket": "b", "Key": "k", "Body": ANY, "IfMatch": '"e"', "Tagging": "a=b"}
+    stub.add_response("put_object", {"ETag": '"f"'}, sent)
+    assert store(stub).upload(tmp_path / "f", "k", if_match='"e"', tags={"a": "b"}) == '"f"'
+    stub.add_client_error("put_object", "PreconditionFailed", http_status_code=412)
+    with pytest.raises(PreconditionFailed):
+        store(stub).upload(tmp_path / "f", "k", if_none_match=True)
+
+
+def test_an_object_that_is_not_there_needs_no_tags(stub: Stubber) -> None:
+    stub.add_client_error("put_object_tagging", "NoSuchKey", http_status_code=404)
+    store(stub).tag("k", {"a": "b"})
+    stub.add_client_error("put_object_tagging", "AccessDenied", http_status_code=403)
+    with pytest.raises(BadConfiguration):
+        store(stub).tag("k", {"a": "b"})
 
 
 def test_a_listing_has_every_page(stub: Stubber) -> None:

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,20 @@ def test_rows_of_another_shape_are_refused(tmp_path: Path, shape: tuple[int, ...
 def test_a_graph_that_is_not_as_the_bundle_says_is_refused(tmp_path: Path, model: bytes, words: str) -> None:
     with pytest.raises(BadBundle, match=words) as caught:
         session.load(unpacked(tmp_path, model))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        (graph(ending="Gather", operand=(6,) * 6, axis=1), "does not run"),
+        (graph(ending="Tile", operand=(2, 1)), "answers 3 rows in the shape [6, 6]"),
+    ],
+    ids=["an index beyond the end", "two answers a row"],
+)
+def test_a_graph_whose_fault_shows_only_when_it_runs_is_named(tmp_path: Path, model: bytes, words: str) -> None:
+    with pytest.raises(BadBundle, match=re.escape(words)) as caught:
+        session.load(unpacked(tmp_path, model)).predict(np.ones((3, 512), np.float32))
     assert "\n" not in str(caught.value)
 
 

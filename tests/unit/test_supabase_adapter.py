@@ -14,7 +14,7 @@ from ratchet.adapters.rows import Incomplete, decode_page
 from ratchet.adapters.supabase import SupabaseSource
 from ratchet.catalog import Table
 from ratchet.errors import BadConfiguration, MissingTable, SourceMismatch, SourceRefused, Unavailable
-from ratchet.extraction.source import Marker
+from ratchet.extraction.source import Marker, pages
 
 from tests.faulty_rest import Fault, Rest, serve
 
@@ -96,6 +96,24 @@ def test_is_given_up_after_a_bounded_number_of_attempts(fault, rest, source, nap
     with pytest.raises(Unavailable, match="table t in 6 attempts") as caught:
         read_all(source)
     assert sum(naps) < 40
+    assert one_line(caught)
+
+
+SLOW = {
+    "an answer that comes late": (Fault(late=5), "does not answer in time"),
+    "a body that drips for ever": (Fault(drips=True), "does not come to an end in time"),
+}
+
+
+@pytest.mark.parametrize(("fault", "trouble"), SLOW.values(), ids=SLOW.keys())
+def test_is_awaited_until_the_deadline_then_asked_for_again(fault, trouble, rest, naps):
+    with closing(SupabaseSource(rest.url, KEY, naps.append, deadline_seconds=0.4)) as source:
+        rest.script = [fault, fault]
+        assert len(read_all(source)) == 10
+        assert len(naps) >= 2
+        rest.script = [fault] * 50
+        with pytest.raises(Unavailable, match=f"table t in 6 attempts: it.* {trouble}") as caught:
+            read_all(source)
     assert one_line(caught)
 
 
@@ -202,6 +220,58 @@ def test_an_empty_answer_is_no_rows(rest, source):
     assert not source.has_rows("t", TABLE)
 
 
+EMPTY = Fault(200, [])
+
+
+def test_an_empty_answer_is_asked_for_again_where_there_is_a_newest_key(rest, source):
+    rest.script = [EMPTY]
+    assert source.has_rows("t", TABLE)
+    rest.script = [EMPTY, Fault()] * 3
+    with pytest.raises(
+        Unavailable, match="t shows no rows after its beginning although its newest key is 2026"
+    ) as caught:
+        source.has_rows("t", TABLE)
+    assert one_line(caught)
+
+
+def test_the_newest_key_is_the_one_before_a_bound_and_never_null(rest, source):
+    rest.tables["t"].append({**row(0), "ts": None})
+    assert source.newest("t", TABLE) == row(9)["ts"]
+    assert rest.requests == [{"select": "ts", "ts": "not.is.null", "order": "ts.desc", "limit": "1"}]
+    assert source.newest("t", TABLE, before="2026-11-21T04:05:00Z") == row(4)["ts"]
+    assert source.newest("t", TABLE, before="2026-11-21T04:00:00Z") is None
+
+
+def test_a_newest_key_that_takes_too_long_to_find_names_the_index(rest, source):
+    rest.script = [TIMED_OUT] * 20
+    with pytest.raises(Unavailable, match="index on ts"):
+        source.newest("t", TABLE)
+
+
+def test_an_empty_page_amid_the_keys_hides_none_of_them_from_the_count(rest, source):
+    rest.cap, rest.script = 4, [Fault(), EMPTY]
+    start, end = datetime(2026, 11, 21, tzinfo=UTC), datetime(2026, 11, 22, tzinfo=UTC)
+    assert source.counts("t", TABLE, start=start, end=end) == {date(2026, 11, 21): 10}
+
+
+def test_keys_that_are_hidden_while_they_are_counted_are_not_counted_as_none(rest, source):
+    rest.script = [Fault(), *[EMPTY] * 20]
+    start, end = datetime(2026, 11, 21, tzinfo=UTC), datetime(2026, 11, 22, tzinfo=UTC)
+    with pytest.raises(Unavailable, match="although it has shown some"):
+        source.counts("t", TABLE, start=start, end=end)
+
+
+@pytest.mark.parametrize(
+    ("rows", "reason"),
+    [([{**row(0), "ts": None}] * 3, "ts is null"), ([row(0)] * 12, "duplicate ts")],
+    ids=["without a key", "that share a key"],
+)
+def test_a_table_may_have_but_rows(rows, reason, rest, source):
+    rest.tables["t"] = rows
+    found = list(pages(source, "t", TABLE, after=None, limit=20, filled=True))
+    assert [rejected.reason for page in found for _, rejected in page.rejected] == [reason] * len(rows)
+
+
 def test_counts_per_day_hold_bad_rows_too_and_stop_before_the_end(rest, source):
     rest.cap = 4
     late = {"ts": "2026-11-22T00:00:00+00:00", "vector": None, "value": None}
@@ -230,6 +300,7 @@ REJECTED = {
     "text that is no array": ({"vector": "[0.5,"}, "vector has 1 values, not 2"),
     "text with a name in it": ({"vector": "{0.5,NaN}"}, "vector holds a value that is not finite"),
     "text with words": ({"vector": "{a,b}"}, "vector is text that holds no array of numbers"),
+    "text without brackets": ({"vector": "0.5,1"}, "vector is text that holds no array of numbers"),
     "a number beyond float32": ({"vector": [0.5, 1e39]}, "vector holds a value beyond float32"),
     "a null target": ({"value": None}, "value is null"),
     "a target that is text": ({"value": "NaN"}, "value is no number"),

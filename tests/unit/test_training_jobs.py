@@ -2,6 +2,7 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import botocore.session
@@ -13,9 +14,10 @@ from botocore.validate import ParamValidator
 from ratchet.adapters.sagemaker import SageMakerJobs
 from ratchet.catalog import load
 from ratchet.errors import (
-    BadBundle,
     BadConfiguration,
+    TrainingDiverged,
     TrainingFailed,
+    TrainingLeftNoBundle,
     TrainingOutOfCapacity,
     TrainingStopped,
     TrainingTimedOut,
@@ -84,7 +86,8 @@ def put_bundle(store: MemoryStore, folder: Path, key: str, run_ts: str = RUN_TS,
 
 
 def staged(store: MemoryStore, jobs: FakeJobs, run: Run = RUN, settings: Settings = SETTINGS) -> dict[str, Any]:
-    return stage(store, jobs, RETURNS, settings, run, Archive(installed()))
+    with TemporaryDirectory() as folder:
+        return stage(store, jobs, RETURNS, settings, run, Archive(installed()), Path(folder))
 
 
 def test_a_job_name_says_pipeline_instant_stack_attempt_and_retry() -> None:
@@ -139,9 +142,20 @@ def test_a_stack_without_a_training_image_is_told_so() -> None:
 
 
 @pytest.mark.parametrize("status", ["InProgress", "Completed"])
-def test_a_job_that_an_earlier_attempt_started_is_adopted(status: str) -> None:
-    answer = staged(MemoryStore(), FakeJobs(job(status, f"{BASE}r2")), replace(RUN, attempt=3))
+def test_a_job_that_an_earlier_attempt_started_is_adopted(status: str, tmp_path: Path) -> None:
+    store = MemoryStore()
+    put_bundle(store, tmp_path, store.key_of(OUTPUT))
+    answer = staged(store, FakeJobs(job(status, f"{BASE}r2")), replace(RUN, attempt=3))
     assert (answer["status"], answer["job_name"]) == ("wait", f"{BASE}r2")
+
+
+@pytest.mark.parametrize("output", [None, b"no bundle"], ids=["nothing", "no bundle"])
+def test_a_completed_job_that_left_no_bundle_is_not_adopted_but_trained_again(output: bytes | None) -> None:
+    store = MemoryStore()
+    if output:
+        store.put(store.key_of(OUTPUT), output)
+    answer = staged(store, FakeJobs(job()), replace(RUN, attempt=2))
+    assert (answer["status"], answer["job_name"]) == ("start", base_name("returns", "ratchet-dev", RUN_TS, 2))
 
 
 @pytest.mark.parametrize(
@@ -201,6 +215,7 @@ def test_a_bundle_whose_job_is_forgotten_is_taken_as_it_is() -> None:
             TrainingOutOfCapacity,
         ),
         (job("Failed", reason="AlgorithmError: the loss is nan, exit code: 1"), TrainingFailed),
+        (job("Failed", reason='AlgorithmError: ErrorMessage "FloatingPointError: nan"'), TrainingDiverged),
     ],
 )
 def test_each_end_of_a_job_but_completed_is_an_error_of_its_own(ended: Job, error: type[Exception]) -> None:
@@ -270,7 +285,7 @@ def test_a_bundle_of_another_run_or_with_other_targets_is_refused(
     store = MemoryStore()
     put_bundle(store, tmp_path, store.key_of(OUTPUT), **change)
     (tmp_path / "work").mkdir()
-    with pytest.raises(BadBundle, match=says):
+    with pytest.raises(TrainingLeftNoBundle, match=f"{BASE}r0 completed, but left no bundle of this run.*{says}"):
         confirm(store, FakeJobs(job()), RETURNS, RUN_TS, f"{BASE}r0", None, tmp_path / "work")
     assert RETURNS.keys.model(RUN_TS) not in store.objects
 
@@ -291,7 +306,7 @@ def test_a_job_that_still_runs_is_reported_unless_the_machines_own_time_is_over(
 def test_a_foreign_job_under_our_name_a_missing_output_and_a_missing_job_are_failures(tmp_path: Path) -> None:
     with pytest.raises(TrainingFailed, match="is not of run"):
         confirmed(MemoryStore(), FakeJobs(job(tags={})), tmp_path)
-    with pytest.raises(TrainingFailed, match="completed without"):
+    with pytest.raises(TrainingLeftNoBundle, match="completed without"):
         confirmed(MemoryStore(), FakeJobs(job()), tmp_path)
     with pytest.raises(TrainingFailed, match="There is no job"):
         confirmed(MemoryStore(), FakeJobs(), tmp_path)

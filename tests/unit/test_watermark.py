@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from ratchet.errors import ForeignDocument, LeaseLost
+from ratchet.errors import ForeignDocument, Unavailable
 from ratchet.extraction.watermark import Day, Reading, Watermark, move, read
 from ratchet.keys import Keys
 
@@ -29,10 +29,10 @@ def test_before_the_first_run_it_is_blank():
 
 
 @pytest.mark.parametrize("tag", [None, '"older"'])
-def test_a_watermark_that_another_moved_is_lost(tag):
+def test_a_watermark_that_another_moved_stays_as_it_is(tag):
     store = MemoryStore()
     move(store, KEYS, MARK, None)
-    with pytest.raises(LeaseLost, match=r"landing/t/watermark\.json"):
+    with pytest.raises(Unavailable, match=r"landing/t/watermark\.json"):
         move(store, KEYS, replace(MARK, rows=8), tag)
     assert read(store, KEYS, "t")[0].rows == 7
 

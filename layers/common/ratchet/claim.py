@@ -6,13 +6,15 @@ from dataclasses import replace as changed
 from datetime import datetime
 from typing import Any
 
-from ratchet.errors import BadInput, ForeignDocument, UnknownRun
+from ratchet.errors import BadInput, Unavailable, UnknownRun
 from ratchet.executions import Executions
 from ratchet.instants import Clock, iso, parse_instant, run_name
 from ratchet.keys import Keys
+from ratchet.records import record
 from ratchet.retention import EXPIRES
 from ratchet.store import ObjectStore, create, decode, encode, replace
 
+ATTEMPTS = 5
 RESUMABLE = {"failed", "aborted", "timed_out"}
 ASKED = ("scheduled", "limit", "skip_data_prep", "since_ts")
 """What the first attempt was asked for, and all later ones do."""
@@ -79,14 +81,6 @@ def parse_request(document: object) -> Request:
     )
 
 
-def run_of(document: object, started: datetime) -> str | None:
-    """The run that an execution with this input claims, by when it was started; None for an input that is refused."""
-    try:
-        return _run_of(parse_request(document), started)
-    except BadInput:
-        return None
-
-
 def take(
     store: ObjectStore,
     keys: Keys,
@@ -99,23 +93,25 @@ def take(
 ) -> tuple[bool, Claim]:
     """Claims the request's run for an execution. Returns whether it is ours, and the claim that stands.
 
-    Raises UnknownRun when a run to resume was never claimed.
+    Raises UnknownRun when a run to resume was never claimed, Unavailable when others change the claim again and again.
     """
     ours = _claim(request, execution, started, clock)
     key = keys.claim(ours.run_ts)
     if not request.resume and create(store, key, encode(asdict(ours)), tags=EXPIRES):
         return True, ours
-    found = read(store, keys, ours.run_ts)
-    if found is None:
-        raise UnknownRun(f"There is no run {ours.run_ts} to resume; `ratchet status` names the runs there are.")
-    standing, etag = found
-    if standing.execution == execution:
-        return True, standing
-    if not request.resume or not _resumable(standing, executions):
-        return False, standing
-    ours = changed(ours, attempt=standing.attempt + 1, **{name: getattr(standing, name) for name in ASKED})
-    won = replace(store, key, encode(asdict(ours)), etag, tags=EXPIRES) is not None
-    return won, ours if won else standing
+    for _ in range(ATTEMPTS):
+        found = read(store, keys, ours.run_ts)
+        if found is None:
+            raise UnknownRun(f"There is no run {ours.run_ts} to resume; `ratchet status` names the runs there are.")
+        standing, etag = found
+        if standing.execution == execution:
+            return True, standing
+        if not request.resume or not _resumable(standing, executions):
+            return False, standing
+        ours = changed(ours, attempt=standing.attempt + 1, **{name: getattr(standing, name) for name in ASKED})
+        if replace(store, key, encode(asdict(ours)), etag, tags=EXPIRES) is not None:
+            return True, ours
+    raise Unavailable(f"Others changed {key} {ATTEMPTS} times in a row.")
 
 
 def close(store: ObjectStore, keys: Keys, clock: Clock, *, run_ts: str, execution: str, outcome: str) -> bool:
@@ -127,26 +123,44 @@ def close(store: ObjectStore, keys: Keys, clock: Clock, *, run_ts: str, executio
     return replace(store, keys.claim(run_ts), encode(asdict(ended)), found[1], tags=EXPIRES) is not None
 
 
+def bury(
+    store: ObjectStore,
+    keys: Keys,
+    executions: Executions,
+    clock: Clock,
+    *,
+    document: object,
+    execution: str,
+    started: datetime,
+    outcome: str,
+) -> str | None:
+    """Closes the run of an execution that ended without doing so; its name, or None where the input names none of ours.
+
+    The claim is taken in the execution's name first: one that is still on its way then finds that the run has ended.
+    """
+    try:
+        request = parse_request(document)
+        ours, standing = take(store, keys, executions, clock, request=request, execution=execution, started=started)
+    except BadInput:
+        return None
+    if ours:
+        close(store, keys, clock, run_ts=standing.run_ts, execution=execution, outcome=outcome)
+    return standing.run_ts
+
+
 def read(store: ObjectStore, keys: Keys, run_ts: str) -> tuple[Claim, str] | None:
     """The claim of a run and its tag, or None. Raises ForeignDocument."""
     key = keys.claim(run_ts)
     stored = store.get(key)
     if stored is None:
         return None
-    try:
-        return Claim(**decode(stored, key)), stored.etag
-    except TypeError as error:
-        raise ForeignDocument(f"{key} is not a claim of Ratchet's; move it away.") from error
-
-
-def _run_of(request: Request, started: datetime) -> str:
-    return run_name(request.instant or started)
+    return record(Claim, decode(stored, key), key), stored.etag
 
 
 def _claim(request: Request, execution: str, started: datetime, clock: Clock) -> Claim:
     since = iso(request.since) if request.since else None
     asked = (request.scheduled, request.limit, request.skip_data_prep, since)
-    return Claim(_run_of(request, started), execution, 1, "running", None, iso(clock()), None, *asked)
+    return Claim(run_name(request.instant or started), execution, 1, "running", None, iso(clock()), None, *asked)
 
 
 def _resumable(standing: Claim, executions: Executions) -> bool:

@@ -53,6 +53,10 @@ class BadBundle(ContractError):
     """A bundle is truncated, unsafe, incomplete, or does not do what its own documents say."""
 
 
+class GraphDiffers(BadBundle):
+    """The ONNX graph in a bundle does not compute what the framework that trained it computed."""
+
+
 class ForeignDocument(ContractError):
     """An object stands where Ratchet keeps a document, but Ratchet did not write it."""
 
@@ -91,3 +95,11 @@ class TrainingTimedOut(TrainingFailed):
 
 class TrainingStopped(TrainingFailed):
     """Somebody stopped the job."""
+
+
+class TrainingDiverged(TrainingFailed):
+    """The loss is no number any more: the hyperparameters or the data are at fault."""
+
+
+class TrainingLeftNoBundle(TrainingFailed):
+    """The job completed, but what it left is no bundle of this run."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from ratchet import card, pointer
+from ratchet import card, pointer, retention
 from ratchet.catalog import Pipeline
 from ratchet.errors import BadInput
 from ratchet.evaluation import document
@@ -17,7 +17,7 @@ from ratchet.evaluation.measure import Measure, cost
 from ratchet.instants import Clock, iso
 from ratchet.pointer import Pointer
 from ratchet.retention import EXPIRES
-from ratchet.store import Document, ObjectStore, decode, encode
+from ratchet.store import Document, ObjectStore, Versions, decode, encode
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,16 @@ def evaluate(
 ) -> Document:
     """The function's result (docs/contracts.md, `evaluate`).
 
-    Raises BadBundle when a bundle is missing, damaged or not the one promoted, ContractError for a damaged holdout,
-    LeaseLost when this run may not write any more.
+    Raises BadBundle when a bundle is missing, damaged, not the one promoted or, as GraphDiffers, not what was trained,
+    ContractError for a damaged holdout,
+    LeaseLost when this run may not write any more, Unavailable when another call of the step wrote meanwhile.
     """
-    champion = pointer.read(store, pipeline.keys)
+    keys = pipeline.keys
+    found_before = Versions(store, keys.evaluation(request.run_ts), keys.card(request.run_ts))
+    champion = pointer.read(store, keys)
+    if champion:
+        # Whatever tagged it otherwise since its promotion has the time until the next evaluation, far below 30 days.
+        retention.keep(store, keys, champion[0])
     finished = _finished(store, pipeline, request, champion)
     if finished:
         return _result(store, pipeline, finished)
@@ -70,15 +76,15 @@ def evaluate(
         found = gather(store, pipeline, sources, champion, Path(folder), measure)
     about = {"pipeline": pipeline.name, "title": pipeline.title, "now": iso(clock())}
     evaluation = document.build(found, sources, job_name=request.job_name, **about)
-    _publish(store, pipeline, evaluation, card.render(evaluation, _series(found)))
+    _publish(found_before, pipeline, evaluation, card.render(evaluation, _series(found)))
     return _result(store, pipeline, evaluation)
 
 
-def _publish(store: ObjectStore, pipeline: Pipeline, evaluation: Document, page: bytes) -> None:
+def _publish(before: Versions, pipeline: Pipeline, evaluation: Document, page: bytes) -> None:
     keys, run_ts = pipeline.keys, evaluation["run_ts"]
-    store.put(keys.card(run_ts), page, tags=EXPIRES, content_type="text/html; charset=utf-8")
+    before.put(keys.card(run_ts), page, tags=EXPIRES, content_type="text/html; charset=utf-8")
     # Last: it is what a repeated step adopts.
-    store.put(keys.evaluation(run_ts), encode(evaluation), tags=EXPIRES, content_type="application/json")
+    before.put(keys.evaluation(run_ts), encode(evaluation), tags=EXPIRES)
 
 
 def _series(found: Found) -> card.Series:

@@ -29,7 +29,10 @@ def parse_instant(text: str) -> datetime:
         raise BadInput(f"'{text}' is not an instant; write it as 2026-11-21T04:00:00Z.") from error
     if instant.tzinfo is None:
         raise BadInput(f"'{text}' names no time zone; write it as 2026-11-21T04:00:00Z.")
-    return instant.astimezone(UTC)
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError as error:
+        raise BadInput(f"'{text}' lies outside the years 1 to 9999 in UTC.") from error
 
 
 def run_name(instant: datetime) -> str:

@@ -6,11 +6,12 @@ A holder whose token is behind may still run; it cannot write, because every wri
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 
-from ratchet.errors import ForeignDocument, LeaseLost, Unavailable
+from ratchet.errors import LeaseLost, Unavailable
 from ratchet.executions import Executions
 from ratchet.instants import Clock, iso, parse_instant
 from ratchet.keys import Keys
-from ratchet.store import Document, ObjectStore, create, decode, encode, replace
+from ratchet.records import record
+from ratchet.store import ObjectStore, create, decode, encode, replace
 
 ATTEMPTS = 5
 
@@ -37,10 +38,11 @@ class Answer:
 
 def read(store: ObjectStore, keys: Keys) -> tuple[Lease, str] | None:
     """The lease and its tag, or None before the first run. Raises ForeignDocument."""
-    stored = store.get(keys.lease())
+    key = keys.lease()
+    stored = store.get(key)
     if stored is None:
         return None
-    return _parse(decode(stored, keys.lease()), keys.lease()), stored.etag
+    return record(Lease, decode(stored, key), key, instants=("taken_at", "expires_at")), stored.etag
 
 
 def take(
@@ -100,10 +102,3 @@ def _write(store: ObjectStore, keys: Keys, lease: Lease, etag: str | None) -> bo
     body = encode(asdict(lease))
     written = create(store, keys.lease(), body) if etag is None else replace(store, keys.lease(), body, etag)
     return written is not None
-
-
-def _parse(document: Document, key: str) -> Lease:
-    try:
-        return Lease(**document)
-    except TypeError as error:
-        raise ForeignDocument(f"{key} is not a lease of Ratchet's; move it away.") from error

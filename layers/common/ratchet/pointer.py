@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, fields
 
 from ratchet.errors import ChampionMoved, ForeignDocument, LeaseLost
 from ratchet.keys import Keys
+from ratchet.records import record
 from ratchet.store import Document, ObjectStore, Reader, create, decode, encode, replace
 
 KEPT_CHAMPIONS = 5
@@ -112,11 +113,8 @@ def read_entry(store: ObjectStore, keys: Keys, seq: int) -> Entry | None:
     if stored is None:
         return None
     document = decode(stored, key)
-    try:
-        who, why = document.pop("who"), document.pop("why")
-    except KeyError as error:
-        raise ForeignDocument(f"{key} is not a history entry of Ratchet's; move it away.") from error
-    return Entry(_pointer(document, key), who, why)
+    entry = {name: document[name] for name in ("who", "why") if name in document}
+    return record(Entry, {"pointer": _pointer(document, key), **entry}, key)
 
 
 def _intend(store: ObjectStore, keys: Keys, wish: Move, champion: Pointer | None, token: int, now: str) -> Entry:
@@ -157,8 +155,6 @@ def _same(standing: Entry, entry: Entry) -> bool:
 
 
 def _pointer(document: Document, key: str) -> Pointer:
-    names = {field.name for field in fields(Pointer)}
-    if not names <= set(document):
-        missing = ", ".join(sorted(names - set(document)))
-        raise ForeignDocument(f"{key} is not a pointer of Ratchet's (it lacks {missing}); move it away.")
-    return Pointer(**{name: document[name] for name in names})
+    # Other fields beside these are for readers of their own.
+    known = {field.name: document[field.name] for field in fields(Pointer) if field.name in document}
+    return record(Pointer, known, key)

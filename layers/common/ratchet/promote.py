@@ -4,7 +4,7 @@ from collections.abc import Callable
 from itertools import islice
 
 from ratchet import lease, pointer, retention
-from ratchet.errors import BadBundle, BadInput, ContractError, ForeignDocument, UnknownRun
+from ratchet.errors import BadBundle, BadInput, ChampionMoved, ContractError, ForeignDocument, UnknownRun
 from ratchet.instants import Clock, iso
 from ratchet.keys import Keys
 from ratchet.pointer import Entry, Move, Pointer
@@ -41,12 +41,22 @@ def promote(
 
 
 def rollback(
-    store: ObjectStore, keys: Keys, clock: Clock, verify: Verify, *, to: str | None, who: str, why: str
+    store: ObjectStore,
+    keys: Keys,
+    clock: Clock,
+    verify: Verify,
+    *,
+    to: str | None,
+    who: str,
+    why: str,
+    of: str | None = None,
 ) -> tuple[Pointer, Pointer]:
     """Puts an earlier champion back into service, the one before the present model unless `to` names a run.
 
-    Returns the pointer before and after. Raises BadInput without a reason, UnknownRun, BadBundle when the older bundle
-    does not load any more; the pointer has not moved then.
+    `of` is the run that is to be taken back: with it, repeating a finished rollback changes nothing, where it would go
+    back one model more without. Returns the pointer before and after. Raises BadInput without a reason, UnknownRun,
+    ChampionMoved when another model than `of` is in service, BadBundle when the older bundle does not load any more;
+    the pointer has not moved then.
     """
     if not why.strip():
         raise BadInput('A rollback needs a reason: --why "what went wrong".')
@@ -55,17 +65,29 @@ def rollback(
         raise UnknownRun("No model was ever promoted, so there is nothing to roll back to.")
     champion, etag = found
     moves = list(pointer.history(store, keys))
+    if of and champion.run_ts != of:
+        return _repeated(store, keys, moves, of=of, who=who, why=why.strip())
     target = _earlier(moves, champion) if to is None else _named(moves, to)
     if target.run_ts == champion.run_ts:
         raise BadInput(f"{champion.run_ts} is in service already.")
     verify(target)
     wish = Move(kind="rollback", who=who, why=why.strip(), **{name: getattr(target, name) for name in STAYING})
-    needed = retention.needed(keys, target.run_ts, target.train_uri)
-    retention.retag(store, needed, retention.KEEPS)
+    retention.keep(store, keys, target)
     moved = pointer.move(store, keys, wish, champion_etag=etag, token=None, now=iso(clock()))
     # Again: the promotion before may have been expiring old champions meanwhile, this one among them.
-    retention.retag(store, needed, retention.KEEPS)
+    retention.keep(store, keys, moved)
     return champion, moved
+
+
+def _repeated(
+    store: ObjectStore, keys: Keys, moves: list[Entry], *, of: str, who: str, why: str
+) -> tuple[Pointer, Pointer]:
+    """The last move, if it is this very rollback, whose answer was lost."""
+    last = moves[0]
+    if (last.pointer.move, last.pointer.previous, last.who, last.why) != ("rollback", of, who, why):
+        raise ChampionMoved(f"{last.pointer.run_ts} is in service, not {of}; see `ratchet history`, then decide again.")
+    retention.keep(store, keys, last.pointer)
+    return moves[1].pointer, last.pointer
 
 
 def _earlier(moves: list[Entry], champion: Pointer) -> Pointer:
@@ -119,5 +141,4 @@ def _expire_old_champions(store: ObjectStore, keys: Keys) -> None:
     present = pointer.read(store, keys)
     if present and present[0].run_ts != next(iter(needs)):
         # A rollback came between, perhaps to the very model that was just let go.
-        champion = present[0]
-        retention.retag(store, retention.needed(keys, champion.run_ts, champion.train_uri), retention.KEEPS)
+        retention.keep(store, keys, present[0])

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from ratchet.errors import ForeignDocument
 from ratchet.keys import Keys
+from ratchet.pointer import Pointer
 from ratchet.store import ObjectStore
 
 EXPIRES = {"ratchet:retention": "run"}
@@ -26,8 +27,12 @@ def needed(keys: Keys, run_ts: str, train_uri: str) -> set[str]:
     return own | {name(data[1]) for name in (keys.train, keys.manifest, keys.holdout)}
 
 
+def keep(store: ObjectStore, keys: Keys, champion: Pointer) -> None:
+    """Lets what a champion needs live on. Raises as `needed`."""
+    retag(store, needed(keys, champion.run_ts, champion.train_uri), KEEPS)
+
+
 def retag(store: ObjectStore, keys: Iterable[str], tags: dict[str, str]) -> None:
     """Tags the objects at these keys; what is not there is passed over."""
     for key in sorted(keys):
-        if store.head(key):
-            store.tag(key, tags)
+        store.tag(key, tags)

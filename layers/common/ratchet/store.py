@@ -71,7 +71,7 @@ class ObjectStore(Reader, Protocol):
         """Writes atomically, returns the new tag. Raises PreconditionFailed (412) or Ambiguous (no answer)."""
 
     def tag(self, key: str, tags: Mapping[str, str]) -> None:
-        """Replaces the tags of an object."""
+        """Replaces the tags of an object; there is nothing to do where there is none."""
 
     def list(self, prefix: str) -> Iterator[Listed]:
         """All objects below a prefix in key order, every page."""
@@ -79,8 +79,16 @@ class ObjectStore(Reader, Protocol):
     def stream(self, key: str, start: int = 0) -> Iterator[bytes]:
         """The object's bytes from `start` on, in pieces; none beyond its end. Raises BadInput where there is none."""
 
-    def upload(self, path: Path, key: str, *, tags: Mapping[str, str] | None = None) -> str:
-        """Streams a file to an object, whole or not at all, and returns its tag."""
+    def upload(
+        self,
+        path: Path,
+        key: str,
+        *,
+        if_match: str | None = None,
+        if_none_match: bool = False,
+        tags: Mapping[str, str] | None = None,
+    ) -> str:
+        """Streams a file to an object, whole or not at all, and returns its tag. Raises as `put`."""
 
     def uri(self, key: str) -> str:
         """`s3://bucket/key`."""
@@ -95,7 +103,7 @@ def decode(stored: Stored, key: str) -> Document:
     """The JSON object in `stored`. Raises ForeignDocument when it is none."""
     try:
         document = json.loads(stored.body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ForeignDocument(f"{key} is not JSON; move it away, Ratchet keeps a document of its own there.") from error
     if not isinstance(document, dict):
         raise ForeignDocument(f"{key} is no JSON object; move it away, Ratchet keeps a document of its own there.")
@@ -103,7 +111,13 @@ def decode(stored: Stored, key: str) -> Document:
 
 
 def create(
-    store: ObjectStore, key: str, body: bytes, *, attempts: int = 4, tags: Mapping[str, str] | None = None
+    store: ObjectStore,
+    key: str,
+    body: bytes,
+    *,
+    attempts: int = 4,
+    tags: Mapping[str, str] | None = None,
+    content_type: str | None = None,
 ) -> str | None:
     """Creates an object that must not exist. Returns its tag, or None when another writer was first.
 
@@ -112,7 +126,7 @@ def create(
     """
     for _ in range(attempts):
         try:
-            return store.put(key, body, if_none_match=True, tags=tags)
+            return store.put(key, body, if_none_match=True, tags=tags, content_type=content_type)
         except PreconditionFailed:
             # A retry inside the client may meet its own first write.
             return _own(store.get(key), body)
@@ -124,7 +138,14 @@ def create(
 
 
 def replace(
-    store: ObjectStore, key: str, body: bytes, etag: str, *, attempts: int = 4, tags: Mapping[str, str] | None = None
+    store: ObjectStore,
+    key: str,
+    body: bytes,
+    etag: str,
+    *,
+    attempts: int = 4,
+    tags: Mapping[str, str] | None = None,
+    content_type: str | None = None,
 ) -> str | None:
     """Replaces exactly the version `etag` of an object. Returns the new tag, or None when that is no longer it.
 
@@ -132,7 +153,7 @@ def replace(
     """
     for _ in range(attempts):
         try:
-            return store.put(key, body, if_match=etag, tags=tags)
+            return store.put(key, body, if_match=etag, tags=tags, content_type=content_type)
         except PreconditionFailed:
             return _own(store.get(key), body)
         except Ambiguous:
@@ -140,6 +161,47 @@ def replace(
             if found is None or found.etag != etag:
                 return _own(found, body)
     raise Unavailable(f"Replacing {key} got no answer {attempts} times.")
+
+
+class Versions:
+    """The versions of some objects when a step began; the step overwrites each only as that version.
+
+    So whoever was overtaken, by an execution that holds the lease now or by another call of the same step, overwrites
+    nothing of theirs; called again, it finds what they wrote. A lease alone cannot do that: it may be lost between the
+    look at it and the write.
+    """
+
+    def __init__(self, store: ObjectStore, *keys: str) -> None:
+        """Looks at the objects. Raises Unavailable."""
+        self._store = store
+        listed = {key: store.head(key) for key in keys}
+        self.etags = {key: found.etag if found else None for key, found in listed.items()}
+
+    def put(
+        self, key: str, body: bytes, *, tags: Mapping[str, str] | None = None, content_type: str | None = None
+    ) -> str:
+        """Writes one of them, returns its new tag. Raises Unavailable when another has written it since."""
+        etag, options = self.etags[key], {"tags": tags, "content_type": content_type}
+        if etag is None:
+            written = create(self._store, key, body, **options)  # type: ignore[arg-type]
+        else:
+            written = replace(self._store, key, body, etag, **options)  # type: ignore[arg-type]
+        return self._written(key, written)
+
+    def upload(self, path: Path, key: str, *, tags: Mapping[str, str] | None = None) -> str:
+        """Writes one of them from a file, as `put`; after a lost answer it is for the step to begin again."""
+        etag = self.etags[key]
+        try:
+            written = self._store.upload(path, key, if_match=etag, if_none_match=etag is None, tags=tags)
+        except PreconditionFailed:
+            return self._written(key, None)
+        return self._written(key, written)
+
+    def _written(self, key: str, etag: str | None) -> str:
+        if etag is None:
+            raise Unavailable(f"{key} was written by another process since this one began; it begins again.")
+        self.etags[key] = etag
+        return etag
 
 
 def _own(found: Stored | None, body: bytes) -> str | None:

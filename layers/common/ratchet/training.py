@@ -13,7 +13,9 @@ from typing import Any, NoReturn, Protocol
 from ratchet.catalog import Pipeline
 from ratchet.errors import (
     BadBundle,
+    TrainingDiverged,
     TrainingFailed,
+    TrainingLeftNoBundle,
     TrainingOutOfCapacity,
     TrainingStopped,
     TrainingTimedOut,
@@ -28,6 +30,9 @@ from ratchet.training_request import Run, base_name, candidates, request, tags
 RUNNING = {"InProgress", "Stopping"}
 OVERTIME = {"MaxRuntimeExceeded", "MaxWaitTimeExceeded"}
 NO_CAPACITY = ("CapacityError", "InsufficientCapacity", "Unable to provision", "ResourceLimitExceeded")
+
+DIVERGED = FloatingPointError.__name__
+"""What a training script raises when its loss is no number; the toolkit quotes built-in errors in a job's reason."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +60,17 @@ class TrainingJobs(Protocol):
 
 
 def stage(
-    store: ObjectStore, jobs: TrainingJobs, pipeline: Pipeline, settings: Settings, run: Run, code: Archive
+    store: ObjectStore,
+    jobs: TrainingJobs,
+    pipeline: Pipeline,
+    settings: Settings,
+    run: Run,
+    code: Archive,
+    folder: Path,
 ) -> dict[str, Any]:
     """Whether to start a job, to wait for one that an earlier attempt started, or nothing, since the bundle is there.
 
-    Result as in docs/contracts.md. Raises BadConfiguration, Unavailable.
+    Works in the empty `folder`. Result as in docs/contracts.md. Raises BadConfiguration, Unavailable.
     """
     ours = _ours(jobs, pipeline, settings, run)
     if store.head(pipeline.keys.model(run.run_ts)) is not None:
@@ -68,7 +79,7 @@ def stage(
         return {"status": "done", "job_name": made.name if made else None, "request": None}
     same_data = (job for job in ours if job.hyperparameters.get("train_uri") == run.train_uri)
     adopted = next((job for job in same_data if job.status in {"InProgress", "Completed"}), None)
-    if adopted:
+    if adopted and (adopted.status == "InProgress" or _usable(store, pipeline, run.run_ts, adopted, folder)):
         return {"status": "wait", "job_name": adopted.name, "request": None}
     code_uri = store.uri(code.publish(store))
     wanted = request(pipeline, settings, store, run, code_uri=code_uri, code=code.digest, region=jobs.region)
@@ -82,13 +93,16 @@ def classify(job: Job) -> str:
         return "in_progress"
     if job.status == "Completed":
         return "completed"
-    told = f"{job.name}: {job.reason or job.secondary or job.status}"
+    # The toolkit's reason has lines; a cause is one.
+    told = f"{job.name}: {' '.join(job.reason.split()) or job.secondary or job.status}"
     if job.secondary in OVERTIME:
         raise TrainingTimedOut(
             f"{told}. Raise training.max_runtime_seconds in pipeline.yaml or take a faster instance."
         )
     if any(sign in job.reason for sign in NO_CAPACITY):
         _no_capacity(told)
+    if DIVERGED in job.reason:
+        raise TrainingDiverged(f"{told}. Change training.hyperparameters in pipeline.yaml or look at the data.")
     if job.status == "Stopped":
         raise TrainingStopped(f"{told}. Somebody stopped the job; resume the run to train again.")
     raise TrainingFailed(f"{told}. The job's log says more.")
@@ -121,7 +135,7 @@ def confirm(
 ) -> dict[str, Any]:
     """Turns the end of a job into the run's bundle, working in the empty `folder`; result as in docs/contracts.md.
 
-    Raises TrainingFailed and its leaves, BadBundle when what the job wrote is no bundle of this run, Unavailable.
+    Raises TrainingFailed and its leaves, BadBundle when another bundle stands at the run's key, Unavailable.
     """
     job = jobs.find(job_name) if job_name else None
     key = pipeline.keys.model(run_ts)
@@ -146,12 +160,29 @@ def _ours(jobs: TrainingJobs, pipeline: Pipeline, settings: Settings, run: Run) 
     return (job for job in found if job is not None and ours.items() <= job.tags.items())
 
 
+def _usable(store: ObjectStore, pipeline: Pipeline, run_ts: str, job: Job, folder: Path) -> bool:
+    """Whether a completed job left a bundle: one that did not would be adopted for ever."""
+    try:
+        _fetch(store, pipeline, run_ts, job, folder / "output.tar.gz", folder / "output")
+    except TrainingLeftNoBundle:
+        return False
+    return True
+
+
 def _copy(store: ObjectStore, pipeline: Pipeline, run_ts: str, job: Job, archive: Path, folder: Path) -> None:
-    """Checks the job's output and puts it at the run's own key, unless an earlier attempt already did."""
-    if job.output_uri is None or store.download(store.key_of(job.output_uri), archive) is None:
-        raise TrainingFailed(f"{job.name} completed without {job.output_uri}; resume the run to train again.")
-    _check(archive, folder, pipeline, run_ts)
+    """Puts the job's output at the run's own key, unless an earlier attempt already did."""
+    _fetch(store, pipeline, run_ts, job, archive, folder)
     create(store, pipeline.keys.model(run_ts), archive.read_bytes(), tags=EXPIRES)
+
+
+def _fetch(store: ObjectStore, pipeline: Pipeline, run_ts: str, job: Job, archive: Path, folder: Path) -> None:
+    """Downloads and checks the job's output. Raises TrainingLeftNoBundle."""
+    if job.output_uri is None or store.download(store.key_of(job.output_uri), archive) is None:
+        raise TrainingLeftNoBundle(f"{job.name} completed without {job.output_uri}; resume the run to train again.")
+    try:
+        _check(archive, folder, pipeline, run_ts)
+    except BadBundle as error:
+        raise TrainingLeftNoBundle(f"{job.name} completed, but left no bundle of this run. {error}") from error
 
 
 def _digest(store: ObjectStore, pipeline: Pipeline, run_ts: str, key: str, folder: Path) -> str:

@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from ratchet.errors import TrainingFailed
 from ratchet.serving.bundle_document import of_training
 from ratchet.tables.training_data import TrainingData, read
 from ratchet.wheels import ensure
@@ -84,7 +83,8 @@ def fit(model: Model, data: TrainingData, knobs: argparse.Namespace, device: tor
         train_loss = run_epoch(model, optimizer, x["train"], y["train"], knobs, epoch)
         validation_loss = evaluate(model, x["validation"], y["validation"])
         if not np.isfinite([train_loss, validation_loss]).all():
-            raise TrainingFailed(
+            # The built-in name is one that SageMaker's toolkit quotes in the reason of a failed job.
+            raise FloatingPointError(
                 f"The loss in epoch {epoch} is {train_loss} ({validation_loss} on validation): lower lr."
             )
         if validation_loss < state["best_loss"]:

@@ -18,6 +18,9 @@ from ratchet.errors import SourceMismatch
 from ratchet.extraction.columns import width
 from ratchet.extraction.source import EPOCH, MICROSECOND, Page, PageBuilder
 
+SIGNATURE = b"PGCOPY\n\xff\r\n\0"
+BROKEN = "The database answers with no whole binary COPY of the declared columns; check db_url in the secret."
+INT16, INT32 = struct.Struct(">h"), struct.Struct(">i")
 EPOCH_2000 = 946_684_800_000_000
 INFINITY = 2**63 - 1
 FLOAT4 = np.dtype([("length", ">i4"), ("value", ">f4")])
@@ -46,8 +49,14 @@ def cast(name: str, column: str, kind: str, found: str) -> str:
 
 
 def decode(body: bytes, table: Table, casts: Mapping[str, str]) -> Page:
-    """The rows of one COPY; `casts` names what each declared column was asked for as, in the order of the columns."""
-    rows = list(_tuples(body))
+    """The rows of one COPY; `casts` names what each declared column was asked for as, in the order of the columns.
+
+    Raises SourceMismatch when the body is no whole COPY of the declared columns.
+    """
+    try:
+        rows = list(_tuples(body, len(table.columns)))
+    except struct.error as error:
+        raise SourceMismatch(BROKEN) from error
     builder, cursor = PageBuilder(table, len(rows)), None
     readers = [(name, _reader(kind, casts[name])) for name, kind in table.columns.items()]
     position = list(table.columns).index(table.key)
@@ -70,41 +79,48 @@ def _read(row: list[Cell], readers: list[tuple[str, Reader]], table: Table, buil
         builder.accept()
 
 
-def _tuples(body: bytes) -> Iterator[list[Cell]]:
-    """The cells of each row; None is null."""
-    position = 19 + int.from_bytes(body[15:19], "big")
-    while (count := int.from_bytes(body[position : position + 2], "big", signed=True)) >= 0:
+def _tuples(body: bytes, columns: int) -> Iterator[list[Cell]]:
+    """The cells of each row; None is null. Raises SourceMismatch, and struct.error where the body breaks off."""
+    if not body.startswith(SIGNATURE):
+        raise SourceMismatch(BROKEN)
+    position = 19 + max(0, INT32.unpack_from(body, 15)[0])
+    while (count := INT16.unpack_from(body, position)[0]) == columns:
         position += 2
         row: list[Cell] = []
         for _ in range(count):
-            length = int.from_bytes(body[position : position + 4], "big", signed=True)
+            length = INT32.unpack_from(body, position)[0]
             position += 4
             row.append(None if length < 0 else body[position : position + length])
             position += max(length, 0)
         yield row
+    if count != -1:
+        raise SourceMismatch(BROKEN)
 
 
 def _reader(kind: str, asked: str) -> Reader:
     size = width(kind)
     if size is not None and asked == "text":
-        return lambda cell: floats(cell.decode(), size)
+        return lambda cell: floats(_text(cell), size)
     if size is not None:
         return lambda cell: within_float32(_array(cell, size))
-    scalars: dict[str, Reader] = {"timestamp": _timestamp, "float64": _float8, "text": bytes.decode}
+    scalars: dict[str, Reader] = {"timestamp": _timestamp, "float64": _float8, "text": _text}
     return scalars[kind]
 
 
 def _array(cell: bytes, size: int) -> NDArray[Any]:
     """The float64 numbers of a one-dimensional array without nulls. Raises Fault."""
-    dimensions, nulls, oid = struct.unpack_from(">iii", cell)
-    length = struct.unpack_from(">i", cell, 12)[0] if dimensions else 0
-    if dimensions > 1:
+    # An empty array has no dimension, and so no length of one.
+    dimensions, nulls, oid, length = struct.unpack_from(">iiii", cell.ljust(16, b"\0"))
+    if dimensions not in (0, 1):
         raise Fault(f"has {dimensions} dimensions")
     if length != size:
         raise Fault(f"has {length} values, not {size}")
     if nulls:
         raise Fault("holds a value that is no number")
-    elements = np.frombuffer(cell, FLOAT4 if oid == FLOAT4_OID else FLOAT8, offset=20)
+    kind = FLOAT4 if oid == FLOAT4_OID else FLOAT8
+    elements = np.frombuffer(cell, kind, size, offset=20) if len(cell) == 20 + size * kind.itemsize else None
+    if elements is None or (elements["length"] != kind["value"].itemsize).any():
+        raise Fault("is no array of numbers")
     return elements["value"].astype(np.float64)
 
 
@@ -115,10 +131,19 @@ def _timestamp(cell: bytes) -> np.datetime64:
 
 
 def _float8(cell: bytes) -> float:
+    if len(cell) != 8:
+        raise Fault("is no number")
     (number,) = struct.unpack(">d", cell)
     if not np.isfinite(number):
         raise Fault("is not finite")
     return float(number)
+
+
+def _text(cell: bytes) -> str:
+    try:
+        return cell.decode()
+    except UnicodeDecodeError as error:
+        raise Fault("is no text") from error
 
 
 def _microseconds(cell: bytes) -> int:
@@ -129,15 +154,17 @@ def _microseconds(cell: bytes) -> int:
 def _instant_of(cell: Cell) -> datetime | None:
     """The instant, or None for null, infinity and years that Python does not know."""
     try:
-        return EPOCH + _microseconds(cell) * MICROSECOND if cell is not None else None
+        return EPOCH + _microseconds(cell) * MICROSECOND if cell is not None and len(cell) == 8 else None
     except OverflowError:
         return None
 
 
 def _key_text(cell: Cell) -> str | None:
-    """A key as PostgreSQL reads it back exactly: the cursor of the next page."""
+    """A key as PostgreSQL reads it back exactly: the cursor of the next page. Raises SourceMismatch."""
     if cell is None:
         return None
+    if len(cell) != 8:
+        raise SourceMismatch(f"The database answers with a key of {len(cell)} bytes; check db_url in the secret.")
     ticks = int.from_bytes(cell, "big", signed=True)
     if abs(ticks) >= INFINITY:
         return "infinity" if ticks > 0 else "-infinity"

@@ -16,7 +16,7 @@ from ratchet.adapters import copy_binary
 from ratchet.adapters.page_limits import PageLimits, StatementTimeout
 from ratchet.catalog import Table
 from ratchet.errors import BadConfiguration, MissingTable, RatchetError, SourceMismatch, SourceRefused, Unavailable
-from ratchet.extraction.source import Marker, Page
+from ratchet.extraction.source import Marker, Page, pages
 
 ATTEMPTS = 5
 FIRST_DELAY = 0.5
@@ -43,7 +43,6 @@ class PostgresSource:
         self._db_url = db_url
         self._sleep = sleep
         self._connection: Connection | None = None
-        self._types: dict[str, dict[str, str]] = {}
         self._limits = PageLimits()
 
     def close(self) -> None:
@@ -56,9 +55,18 @@ class PostgresSource:
         """See `Source`. A page that takes longer than the statement time-out is halved, for the pages after it too."""
 
         def page(rows: int) -> Page:
-            return self._ask(name, lambda connection: self._copy(connection, name, table, after, before, rows))
+            return self._ask(name, lambda connection: _copy(connection, name, table, after, before, rows))
 
         return self._limits.read(name, limit, page, f"create an index on {table.key}")
+
+    def newest(self, name: str, table: Table, *, before: str | None = None) -> str | None:
+        """See `Source`."""
+        keys = Table(table.key, {table.key: "timestamp"})
+
+        def page(rows: int) -> Page:
+            return self._ask(name, lambda connection: _copy(connection, name, keys, None, before, rows, last=True))
+
+        return self._limits.read(name, 1, page, f"create an index on {table.key}").cursor
 
     def counts(self, name: str, table: Table, *, start: datetime, end: datetime) -> dict[date, int]:
         """See `Source`."""
@@ -71,7 +79,7 @@ class PostgresSource:
 
     def has_rows(self, name: str, table: Table) -> bool:
         """See `Source`."""
-        return self.page(name, table, after=None, limit=1).read > 0
+        return next(pages(self, name, table, after=None, limit=1)).read > 0
 
     def filtered(self, name: str) -> bool:
         """See `Source`; the server itself says so."""
@@ -84,33 +92,6 @@ class PostgresSource:
             return Marker()
         rows = self._select(MARKER, sql.SQL("select synthetic, source from {} limit 1").format(sql.Identifier(MARKER)))
         return Marker(bool(rows[0][0]), str(rows[0][1])) if rows else Marker()
-
-    def _copy(
-        self, connection: Connection, name: str, table: Table, after: str | None, before: str | None, limit: int
-    ) -> Page:
-        casts = self._casts(connection, name, table)
-        key = sql.Identifier(table.key)
-        bounds: list[sql.Composable] = [sql.SQL("true")]
-        bounds += [sql.SQL("{} > {}::timestamptz").format(key, sql.Literal(after))] if after is not None else []
-        bounds += [sql.SQL("{} < {}::timestamptz").format(key, sql.Literal(before))] if before is not None else []
-        query = sql.SQL("copy (select {} from {} where {} order by {} limit {}) to stdout (format binary)").format(
-            sql.SQL(", ").join(sql.Identifier(column) + sql.SQL(f"::{casts[column]}") for column in table.columns),
-            sql.Identifier(name),
-            sql.SQL(" and ").join(bounds),
-            key,
-            sql.Literal(limit),
-        )
-        with connection.cursor() as cursor, cursor.copy(query) as copy:
-            body = b"".join(copy)
-        return copy_binary.decode(body, table, casts)
-
-    def _casts(self, connection: Connection, name: str, table: Table) -> dict[str, str]:
-        found = self._types.get(name) or _types(connection, name)
-        self._types[name] = found
-        missing = [column for column in table.columns if column not in found]
-        if missing:
-            raise SourceMismatch(f"Table {name} has no column {', '.join(missing)}: add it, or correct pipeline.yaml.")
-        return {column: copy_binary.cast(name, column, kind, found[column]) for column, kind in table.columns.items()}
 
     def _select(self, name: str, query: sql.Composed, values: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
         return self._ask(name, lambda connection: connection.execute(query, values).fetchall())
@@ -165,16 +146,56 @@ def _final(state: str, text: str, name: str) -> RatchetError | None:
     return None
 
 
+def _copy(
+    connection: Connection,
+    name: str,
+    table: Table,
+    after: str | None,
+    before: str | None,
+    limit: int,
+    *,
+    last: bool = False,
+) -> Page:
+    """The first rows between two keys, or the last ones, where rows without a key would come first."""
+    casts = _casts(connection, name, table)
+    key = sql.Identifier(table.key)
+    bounds = [sql.SQL("{} is not null").format(key) if last else sql.SQL("true")]
+    bounds += [sql.SQL("{} > {}::timestamptz").format(key, sql.Literal(after))] if after is not None else []
+    bounds += [sql.SQL("{} < {}::timestamptz").format(key, sql.Literal(before))] if before is not None else []
+    query = sql.SQL("copy (select {} from {} where {} order by {} {} limit {}) to stdout (format binary)").format(
+        sql.SQL(", ").join(sql.Identifier(column) + sql.SQL(f"::{casts[column]}") for column in table.columns),
+        sql.Identifier(name),
+        sql.SQL(" and ").join(bounds),
+        key,
+        sql.SQL("desc" if last else "asc"),
+        sql.Literal(limit),
+    )
+    with connection.cursor() as cursor, cursor.copy(query) as copy:
+        body = b"".join(copy)
+    return copy_binary.decode(body, table, casts)
+
+
+def _casts(connection: Connection, name: str, table: Table) -> dict[str, str]:
+    found = _types(connection, name)
+    missing = [column for column in table.columns if column not in found]
+    if missing:
+        raise SourceMismatch(f"Table {name} has no column {', '.join(missing)}: add it, or correct pipeline.yaml.")
+    return {column: copy_binary.cast(name, column, kind, found[column]) for column, kind in table.columns.items()}
+
+
 def _types(connection: Connection, name: str) -> dict[str, str]:
-    """The types of a table's columns by name. Raises MissingTable where there is no such table."""
-    rows = connection.execute(
+    """The types of a table's columns by name, which stay so until the transaction ends: having read of it locks them.
+
+    They are asked for with each page, since a process may outlive them, and a cast would hide that they have changed.
+    """
+    query = sql.SQL(
+        "select from {} limit 0; "
         "select a.attname, t.typname from pg_attribute a join pg_type t on t.oid = a.atttypid "
-        "where a.attrelid = to_regclass(%s) and a.attnum > 0 and not a.attisdropped",
-        (_quoted(name),),
-    ).fetchall()
-    if not rows:
-        raise MissingTable(f"The database has no table {name}: create it, or correct pipeline.yaml.")
-    return {str(column): str(kind) for column, kind in rows}
+        "where a.attrelid = to_regclass({}) and a.attnum > 0 and not a.attisdropped"
+    )
+    cursor = connection.execute(query.format(sql.Identifier(name), sql.Literal(_quoted(name))))
+    cursor.nextset()
+    return {str(column): str(kind) for column, kind in cursor.fetchall()}
 
 
 def _quoted(name: str) -> str:

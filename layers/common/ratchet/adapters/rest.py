@@ -1,16 +1,17 @@
 """Requests to Supabase's REST interface: what is tried again, for how long, and which named error it becomes.
 
 The client retries 503, 520 and dropped connections only; here 429 with its `Retry-After`, all passing 5xx, time-outs
-and cut-off bodies are covered too, so its own retries are off.
+and cut-off bodies are covered too, so its own retries are off. Its time-outs are for each piece of an answer: one that
+comes in drips would never end, hence a deadline for the whole.
 """
 
 import random
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import httpx
 
@@ -21,6 +22,9 @@ from ratchet.errors import MissingTable, RatchetError, SourceMismatch, SourceRef
 ATTEMPTS = 6
 FIRST_DELAY = 0.5
 LONGEST_DELAY = 10.0
+DEADLINE_SECONDS = 60.0
+"""Of one request: Supabase's API ends its own after that."""
+CONNECT_SECONDS = 5.0
 LONGEST_WAIT = 60.0
 """A server that asks for a longer pause than this in `Retry-After` is left to the state machine's retry."""
 PASSING = {408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 525, 530}
@@ -28,6 +32,45 @@ MISSING_TABLE = {"42P01", "PGRST205"}
 MISSING_COLUMN = {"42703", "PGRST204"}
 Answer = TypeVar("Answer")
 Sleep = Callable[[float], None]
+
+
+class Overdue(httpx.ReadTimeout):
+    """The answer is still not whole at the deadline."""
+
+
+class Punctual(httpx.SyncByteStream):
+    """A body that must be whole at an instant of the monotonic clock."""
+
+    def __init__(self, body: httpx.SyncByteStream, end: float) -> None:
+        """Reads `body` on."""
+        self._body = body
+        self._end = end
+
+    def __iter__(self) -> Iterator[bytes]:
+        """The pieces. Raises Overdue with the first one that comes late."""
+        for piece in self._body:
+            if time.monotonic() > self._end:
+                raise Overdue("The deadline has passed.")
+            yield piece
+
+    def close(self) -> None:
+        """Gives the connection back."""
+        self._body.close()
+
+
+def connections(deadline_seconds: float) -> httpx.Client:
+    """An HTTP client whose answers are whole by the deadline; a piece of one takes half of it at the most."""
+
+    def start(request: httpx.Request) -> None:
+        request.extensions["end"] = time.monotonic() + deadline_seconds
+
+    def watch(response: httpx.Response) -> None:
+        body = cast("httpx.SyncByteStream", response.stream)
+        response.stream = Punctual(body, response.request.extensions["end"])
+
+    timeout = httpx.Timeout(deadline_seconds / 2, connect=min(CONNECT_SECONDS, deadline_seconds / 2))
+    hooks: dict[str, list[Callable[..., None]]] = {"request": [start], "response": [watch]}
+    return httpx.Client(timeout=timeout, http2=False, follow_redirects=False, event_hooks=hooks)
 
 
 class Transport:
@@ -130,6 +173,8 @@ def _retry_after(response: httpx.Response) -> float:
 
 
 def _describe(error: httpx.TransportError) -> str:
+    if isinstance(error, Overdue):
+        return "its answer does not come to an end in time"
     if isinstance(error, httpx.TimeoutException):
         return "it does not answer in time"
     if isinstance(error, httpx.ConnectError):

@@ -7,8 +7,10 @@ numpy would take in silence.
 
 import json
 import math
+import re
 from collections.abc import Callable
-from datetime import datetime
+from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,7 @@ from ratchet.extraction.source import Page, PageBuilder, microseconds
 
 SAFE_SQUARES = 1e70
 """A sum of squares below this means that every value is finite and within float32."""
+SURROGATE = re.compile("[\ud800-\udfff]")
 _PARSER = simdjson.Parser()
 """One for all pages, so that its buffers are allocated once; it refuses while values of its last document live."""
 Cell = Any
@@ -45,11 +48,19 @@ def decode_page(body: bytes, name: str, table: Table) -> Page:
     document = parse(body)
     if not isinstance(document, list | simdjson.Array):
         raise SourceMismatch(f"The table {name} answers with no list of rows; check the url in the secret.")
-    vectors = sum(width(kind) is not None for kind in table.columns.values())
-    if np.count_nonzero(np.frombuffer(body, np.uint8) == ord("[")) > 1 + len(document) * vectors:
+    vectors = [column for column, kind in table.columns.items() if width(kind) is not None]
+    inner = int(np.count_nonzero(np.frombuffer(body, np.uint8) == ord("["))) - 1
+    page = sound_page(document, table) if inner == len(document) * len(vectors) else None
+    if page is None:
         # simdjson's buffers flatten arrays within arrays.
-        document = json.loads(body)
-    return sound_page(document, table) or _sifted_page(document, name, table)
+        page = _sifted_page(document if inner == _arrays(document, vectors) else json.loads(body), name, table)
+    return page
+
+
+def _arrays(document: Any, columns: list[str]) -> int:
+    """How many cells of these columns are arrays."""
+    rows = [row for row in document if isinstance(row, simdjson.Object)]
+    return sum(isinstance(row.get(column), simdjson.Array) for row in rows for column in columns)
 
 
 def _sifted_page(document: Any, name: str, table: Table) -> Page:
@@ -79,21 +90,30 @@ class RowReader:
         """A reader for the table's declared columns."""
         self._name = name
         self._key = table.key
-        self._converters = [(column, converter(kind)) for column, kind in table.columns.items() if column != table.key]
+        self._converters = {column: converter(kind) for column, kind in table.columns.items() if column != table.key}
 
     def read(self, row: Any, builder: PageBuilder) -> str | None:
-        """Adds a mapping of columns to cells to the page; its key's text, or None where there is none."""
-        text, instant = row[self._key], None
+        """Adds a mapping of columns to cells to the page; its key's text, or None where there is none.
+
+        Raises SourceMismatch when it is no mapping of all declared columns, or the key names no time zone.
+        """
+        try:
+            cells = {column: row[column] for column in (self._key, *self._converters)}
+        except (KeyError, TypeError) as error:
+            raise SourceMismatch(
+                f"The table {self._name} answers with a row that lacks a declared column; check the url in the secret."
+            ) from error
+        text, instant = cells[self._key], None
         try:
             instant = self._instant(text)
-            for column, convert in self._converters:
-                builder.columns[column][builder.index] = _named(convert, row[column], column)
+            for column, convert in self._converters.items():
+                builder.columns[column][builder.index] = _named(convert, cells[column], column)
         except Fault as fault:
-            builder.reject(instant, str(text), str(fault), _show(row))
+            builder.reject(instant, _spelled(text), str(fault), _show(row))
         else:
             builder.columns[self._key][builder.index] = np.datetime64(microseconds(instant), "us")
             builder.accept()
-        return text if isinstance(text, str) else None
+        return _spelled(text) if isinstance(text, str) else None
 
     def _instant(self, text: Cell) -> datetime:
         instant: datetime = _named(_instant, text, self._key)
@@ -141,7 +161,10 @@ def _buffer(value: Cell) -> NDArray[Any]:
     if isinstance(value, list):
         if not all(type(number) in {int, float} for number in value):
             raise Fault("holds a value that is no number")
-        return np.array(value, np.float64)
+        try:
+            return np.array(value, np.float64)
+        except OverflowError as error:
+            raise Fault("holds a value beyond float32") from error
     try:
         return np.frombuffer(value.as_buffer(of_type="d"))
     except (TypeError, ValueError) as error:
@@ -150,18 +173,20 @@ def _buffer(value: Cell) -> NDArray[Any]:
 
 def _listed(text: str) -> Any:
     """The array in a text, PostgreSQL's braces included."""
-    try:
-        return json.loads(f"[{text.strip()[1:-1]}]") if text.strip()[:1] in {"[", "{"} else None
-    except ValueError as error:
-        raise Fault("is text that holds no array of numbers") from error
+    with suppress(ValueError, RecursionError):
+        if text.strip()[:1] in {"[", "{"}:
+            return json.loads(f"[{text.strip()[1:-1]}]")
+    raise Fault("is text that holds no array of numbers")
 
 
 def _instant(value: Cell) -> datetime:
     if value is None:
         raise Fault("is null")
     try:
-        return datetime.fromisoformat(value)
-    except (TypeError, ValueError) as error:
+        instant = datetime.fromisoformat(value)
+        # The day that a row belongs to is UTC's, wherever the server stands.
+        return instant.astimezone(UTC) if instant.tzinfo else instant
+    except (TypeError, ValueError, OverflowError) as error:
         raise Fault("is no instant") from error
 
 
@@ -189,6 +214,8 @@ def _number(value: Cell) -> float:
 def _text(value: Cell) -> str:
     if not isinstance(value, str):
         raise Fault("is null" if value is None else "is no text")
+    if SURROGATE.search(value):
+        raise Fault("holds half a character")
     return value
 
 
@@ -199,8 +226,13 @@ def _named(convert: Converter, value: Cell, column: str) -> Any:
         raise Fault(f"{column} {fault}") from fault
 
 
-def _show(row: Any) -> str:
-    if isinstance(row, simdjson.Object):
-        text: Any = row.mini  # bytes, whatever its stub says
+def _spelled(key: Cell) -> str:
+    """A key as text that can be stored and sent, whatever it is."""
+    return key.encode(errors="backslashreplace").decode() if isinstance(key, str) else _show(key)
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, simdjson.Object | simdjson.Array):
+        text: Any = value.mini  # bytes, whatever its stub says
         return str(text, "utf-8")
-    return json.dumps(row, default=str)
+    return json.dumps(value, default=str)

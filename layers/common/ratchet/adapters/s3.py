@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import urlencode
 
 import boto3
@@ -59,24 +59,19 @@ class S3Store:
         content_type: str | None = None,
     ) -> str:
         """See the port."""
-        extra: dict[str, str] = {}
-        if if_match is not None:
-            extra["IfMatch"] = if_match
-        if if_none_match:
-            extra["IfNoneMatch"] = "*"
-        if tags:
-            extra["Tagging"] = urlencode(tags)
-        if content_type or key.endswith(".json"):
-            extra["ContentType"] = content_type or "application/json"
-        with self._errors(key, writing=True):
-            etag: str = self._client.put_object(Bucket=self.bucket, Key=key, Body=body, **extra)["ETag"]
-            return etag
+        kind = content_type or ("application/json" if key.endswith(".json") else None)
+        extra = {"ContentType": kind} if kind else {}
+        return self._put(key, body, {**extra, **_conditions(if_match, if_none_match), **_tagging(tags)})
 
     def tag(self, key: str, tags: Mapping[str, str]) -> None:
         """See the port."""
         entries = [{"Key": name, "Value": value} for name, value in tags.items()]
         with self._errors(key):
-            self._client.put_object_tagging(Bucket=self.bucket, Key=key, Tagging={"TagSet": entries})
+            try:
+                self._client.put_object_tagging(Bucket=self.bucket, Key=key, Tagging={"TagSet": entries})
+            except ClientError as error:
+                if not _absent(error):
+                    raise
 
     def list(self, prefix: str) -> Iterator[Listed]:
         """See the port."""
@@ -114,12 +109,25 @@ class S3Store:
             with closing(answer["Body"]) as body:
                 yield from body.iter_chunks(1 << 16)
 
-    def upload(self, path: Path, key: str, *, tags: Mapping[str, str] | None = None) -> str:
-        """See the port. Larger files go up in parts; S3 shows the object only when all are there."""
-        extra = {"Tagging": urlencode(tags)} if tags else {}
+    def upload(
+        self,
+        path: Path,
+        key: str,
+        *,
+        if_match: str | None = None,
+        if_none_match: bool = False,
+        tags: Mapping[str, str] | None = None,
+    ) -> str:
+        """See the port. Without a condition, larger files go up in parts: the transfer manager knows no conditions.
+
+        One request takes up to 5 GiB, more than a function can store.
+        """
+        if if_match is not None or if_none_match:
+            with path.open("rb") as file:
+                return self._put(key, file, {**_conditions(if_match, if_none_match), **_tagging(tags)})
         with self._errors(key):
             try:
-                self._client.upload_file(str(path), self.bucket, key, ExtraArgs=extra)
+                self._client.upload_file(str(path), self.bucket, key, ExtraArgs=_tagging(tags))
             except S3UploadFailedError as error:
                 # boto3 wraps what the service said; the reason is the cause.
                 raise (error.__cause__ or error.__context__ or error) from None
@@ -138,6 +146,11 @@ class S3Store:
         if not uri.startswith(start):
             raise ForeignDocument(f"{uri} is not in the bucket {self.bucket}.")
         return uri.removeprefix(start)
+
+    def _put(self, key: str, body: bytes | BinaryIO, extra: dict[str, str]) -> str:
+        with self._errors(key, writing=True):
+            etag: str = self._client.put_object(Bucket=self.bucket, Key=key, Body=body, **extra)["ETag"]
+            return etag
 
     @contextmanager
     def _errors(self, key: str, *, writing: bool = False) -> Iterator[None]:
@@ -159,11 +172,22 @@ class S3Store:
             return PreconditionFailed(key)
         if code == "NoSuchBucket":
             return BadConfiguration(f"There is no bucket {self.bucket}; deploy the stack, or name another bucket.")
+        if code == "RequestTimeTooSkewed":
+            return BadConfiguration("This machine's clock is more than 15 minutes wrong, so S3 refuses: set it right.")
         if status == 403:
             return BadConfiguration(f"S3 refuses {self.uri(key)} ({code}); the role lacks a permission.")
         if status == 409 or status >= 500 or code in {"SlowDown", "RequestTimeout", "Throttling"}:
             return lost(f"S3 answers {code} for {self.uri(key)}.")
         return BadConfiguration(f"S3 refuses {self.uri(key)}: {error}")
+
+
+def _conditions(if_match: str | None, if_none_match: bool) -> dict[str, str]:
+    matched = {"IfMatch": if_match} if if_match is not None else {}
+    return {**matched, "IfNoneMatch": "*"} if if_none_match else matched
+
+
+def _tagging(tags: Mapping[str, str] | None) -> dict[str, str]:
+    return {"Tagging": urlencode(tags)} if tags else {}
 
 
 def _absent(error: ClientError) -> bool:

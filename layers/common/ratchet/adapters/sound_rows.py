@@ -3,6 +3,7 @@
 It never judges: at the first oddity it gives the page up, and `rows.py` goes through it row by row.
 """
 
+import re
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,8 @@ from ratchet.extraction.columns import Column, Columns, width
 from ratchet.extraction.source import Page
 
 LIMIT = float(np.finfo(np.float32).max)
-UTC_SUFFIX = "+00:00"
+INSTANT = re.compile(r"((?!0000)[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?)\+00:00")
+"""What numpy is given to read: it takes much else for an instant, `now` and nothing at all included."""
 
 
 def sound_page(document: Any, table: Table) -> Page | None:
@@ -21,9 +23,11 @@ def sound_page(document: Any, table: Table) -> Page | None:
     if not isinstance(document, simdjson.Array) or not len(document):
         return None
     rows: list[Any] = list(document)
+    if not all(type(row) is simdjson.Object for row in rows):
+        return None
     columns: Columns = {}
     for name, kind in table.columns.items():
-        column = _column([row[name] for row in rows], kind)
+        column = _column([row.get(name) for row in rows], kind)
         if column is None:
             return None
         columns[name] = column
@@ -61,9 +65,10 @@ def _vectors(cells: list[Any], size: int) -> Column | None:
 
 
 def _instants(cells: list[Any]) -> Column | None:
-    if not all(type(cell) is str and cell.endswith(UTC_SUFFIX) for cell in cells):
+    found = [INSTANT.fullmatch(cell) if type(cell) is str else None for cell in cells]
+    if not all(found):
         return None
     try:
-        return np.array([cell[: -len(UTC_SUFFIX)] for cell in cells], "datetime64[us]")
+        return np.array([match[1] for match in found if match], "datetime64[us]")
     except ValueError:
         return None

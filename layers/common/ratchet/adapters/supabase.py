@@ -19,14 +19,13 @@ import simdjson
 from supabase import Client, ClientOptions, create_client
 
 from ratchet.adapters.page_limits import PageLimits
-from ratchet.adapters.rest import Answer, Sleep, Transport
+from ratchet.adapters.rest import DEADLINE_SECONDS, Answer, Sleep, Transport, connections
 from ratchet.adapters.rows import decode_page, parse
 from ratchet.catalog import Table
 from ratchet.errors import BadConfiguration, MissingTable
-from ratchet.extraction.source import MICROSECOND, Marker, Page
+from ratchet.extraction.source import MICROSECOND, Marker, Page, pages
 from ratchet.instants import iso
 
-TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 COUNTED_ROWS = 1000
 MARKER = "ratchet_seed"
 POLICY_ROLES = {"anon", "authenticated"}
@@ -35,14 +34,19 @@ POLICY_ROLES = {"anon", "authenticated"}
 class SupabaseSource:
     """Reads tables of one project. Errors: those of the port `Source`."""
 
-    def __init__(self, url: str, key: str, sleep: Sleep = time.sleep) -> None:
-        """For the project at `url` and its service_role key. Raises BadConfiguration for what cannot be either."""
+    def __init__(
+        self, url: str, key: str, sleep: Sleep = time.sleep, deadline_seconds: float = DEADLINE_SECONDS
+    ) -> None:
+        """For the project at `url` and its service_role key; an answer must be whole by the deadline.
+
+        Raises BadConfiguration for what cannot be a url or a key.
+        """
         if not url.startswith(("https://", "http://")):
             raise BadConfiguration(f"The secret's url is '{url}'; write it as https://<project>.supabase.co.")
         if not key or not key.isascii() or not key.isprintable() or " " in key:
             raise BadConfiguration("The secret's key is empty or no key; put the project's service_role key there.")
         self._key = key
-        self._http = httpx.Client(timeout=TIMEOUT, http2=False, follow_redirects=False)
+        self._http = connections(deadline_seconds)
         self._client = _client(url, key, self._http)
         self._transport = Transport(url, key, sleep)
         self._limits = PageLimits()
@@ -53,26 +57,26 @@ class SupabaseSource:
 
     def page(self, name: str, table: Table, *, after: str | None, before: str | None = None, limit: int) -> Page:
         """See `Source`. A page that the server finds too costly is halved, for the pages that follow too."""
-        remedy = f"create an index on {table.key}, or raise the role's statement_timeout"
-        return self._limits.read(name, limit, lambda rows: self._page(name, table, after, before, rows), remedy)
+        return self._limited(name, table, limit, lambda rows: self._page(name, table, after, before, rows))
+
+    def newest(self, name: str, table: Table, *, before: str | None = None) -> str | None:
+        """See `Source`."""
+        keys = _keys_alone(table)
+        return self._limited(name, keys, 1, lambda rows: self._page(name, keys, None, before, rows, last=True)).cursor
 
     def counts(self, name: str, table: Table, *, start: datetime, end: datetime) -> dict[date, int]:
         """See `Source`. Keys alone are read and counted: aggregates are switched off in Supabase's default settings."""
-        keys = Table(table.key, {table.key: "timestamp"})
         days: Counter[date] = Counter()
         after, before = iso(start - MICROSECOND), iso(end)
-        while True:
-            page = self.page(name, keys, after=after, before=before, limit=COUNTED_ROWS)
+        for page in pages(self, name, _keys_alone(table), after=after, before=before, limit=COUNTED_ROWS):
             found, counts = np.unique(page.columns[table.key].astype("datetime64[D]"), return_counts=True)
             days.update(dict(zip(found.tolist(), counts.tolist(), strict=True)))
             days.update(instant.date() for instant, _ in page.rejected if instant)
-            if page.cursor is None:
-                return days
-            after = page.cursor
+        return days
 
     def has_rows(self, name: str, table: Table) -> bool:
         """See `Source`."""
-        return self.page(name, table, after=None, limit=1).read > 0
+        return next(pages(self, name, table, after=None, limit=1)).read > 0
 
     def filtered(self, name: str) -> bool:
         """See `Source`; the key tells its role. One that does not is taken for a secret key."""
@@ -86,12 +90,21 @@ class SupabaseSource:
             return Marker()
         return Marker(bool(rows[0]["synthetic"]), str(rows[0]["source"])) if rows else Marker()
 
-    def _page(self, name: str, table: Table, after: str | None, before: str | None, limit: int) -> Page:
+    def _limited(self, name: str, table: Table, limit: int, page: Callable[[int], Page]) -> Page:
+        remedy = f"create an index on {table.key}, or raise the role's statement_timeout"
+        return self._limits.read(name, limit, page, remedy)
+
+    def _page(
+        self, name: str, table: Table, after: str | None, before: str | None, limit: int, *, last: bool = False
+    ) -> Page:
+        """The first rows between two keys, or the last ones, where rows without a key would come first."""
+
         def build() -> Any:
             query = self._client.table(name).select(*table.columns)
             query = query.gt(table.key, after) if after is not None else query
             query = query.lt(table.key, before) if before is not None else query
-            return query.order(table.key).limit(limit)
+            query = query.not_.is_(table.key, "null") if last else query
+            return query.order(table.key, desc=last).limit(limit)
 
         return self._ask(name, build, lambda body: decode_page(body, name, table))
 
@@ -101,6 +114,10 @@ class SupabaseSource:
             return response
 
         return self._transport.ask(send, lambda response: read(response.content), f"table {name}")
+
+
+def _keys_alone(table: Table) -> Table:
+    return Table(table.key, {table.key: "timestamp"})
 
 
 def _client(url: str, key: str, http: httpx.Client) -> Client:

@@ -73,8 +73,7 @@ def _holdout(found: Found, uri: str) -> Document:
 
 
 def _parity(parity: Parity) -> Document:
-    difference = parity.max_difference if np.isfinite(parity.max_difference) else None
-    return {"rows": parity.rows, "max_difference": difference, "tolerance": parity.tolerance}
+    return asdict(parity)
 
 
 def _skill(effect: Effect) -> Document:

@@ -63,8 +63,8 @@ def gather(
 ) -> Found:
     """All of it, with `folder` for what has to be on disk; `present` is the pointer and its tag.
 
-    Raises BadBundle for a bundle that is missing, damaged or not the one promoted, ContractError for a holdout that is
-    not the manifest's, LeaseLost.
+    Raises BadBundle for a bundle that is missing, damaged or not the one promoted, GraphDiffers, ContractError for a
+    holdout that is not the manifest's, LeaseLost.
     """
     champion, etag = present or (None, None)
     manifest = _manifest(store, sources.manifest_uri)

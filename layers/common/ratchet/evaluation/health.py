@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ratchet.catalog import Pipeline
-from ratchet.errors import BadBundle
+from ratchet.errors import BadBundle, GraphDiffers
 from ratchet.evaluation.candidates import Candidate
 from ratchet.evaluation.measure import Measure
 from ratchet.gate import checks
@@ -22,7 +22,7 @@ class Health:
 
 
 def examine(challenger: Candidate, pipeline: Pipeline, measure: Measure) -> Health:
-    """Runs the reference rows and measures. Raises BadBundle when the model cannot be run at all."""
+    """Runs the reference rows and measures. Raises BadBundle when the model cannot be run at all, GraphDiffers."""
     features, expected = challenger.bundle.reference()
     problems = schema_problems(challenger, pipeline)
     if features.shape[1:] != (challenger.model.width,):
@@ -30,10 +30,14 @@ def examine(challenger: Candidate, pipeline: Pipeline, measure: Measure) -> Heal
             f"reference.npz holds rows of shape {features.shape[1:]}, not what the model takes; train again."
         )
     parity = checks.parity_of(challenger.model.predict(features), expected)
+    agrees = checks.parity(parity)
+    if not agrees.passed:
+        # Not a weaker model but a broken one: what was validated in training is not what would serve.
+        raise GraphDiffers(f"{challenger.uri}: {agrees.text} Correct the export in train.py; train again.")
     cost = measure(challenger.bundle)
     measured = {"bundle_mib": challenger.size / _MIB, "p95_ms": cost.p95_ms, "memory_mib": cost.memory_mib}
     limits = pipeline.gate.budgets
-    found = [checks.schema(problems), checks.parity(parity), *checks.budgets(measured, limits)]
+    found = [checks.schema(problems), agrees, *checks.budgets(measured, limits)]
     return Health(found, parity, {name: {"measured": measured[name], "limit": limits[name]} for name in limits})
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ratchet.errors import BadBundle
+from ratchet.errors import BadBundle, GraphDiffers
 from ratchet.evaluation.candidates import fetch
 from ratchet.gate import checks
 from ratchet.pointer import Pointer
@@ -19,4 +19,4 @@ def prove(store: ObjectStore, pipeline: str, champion: Pointer) -> None:
         features, expected = candidate.bundle.reference()
         parity = checks.parity(checks.parity_of(candidate.model.predict(features), expected))
     if not parity.passed:
-        raise BadBundle(f"{champion.model_uri}: {parity.text}")
+        raise GraphDiffers(f"{champion.model_uri}: {parity.text}")

@@ -1,4 +1,4 @@
-"""Extraction: every table from its watermark on, an overlap re-read, in pages, until an empty page or the time ends.
+"""Extraction: every table from its watermark on, an overlap re-read, in pages, to the confirmed end or out of time.
 
 Rows land per UTC day before the watermark moves, so a killed invocation repeats at most what it had not recorded.
 """
@@ -10,7 +10,7 @@ from ratchet.extraction import watermark
 from ratchet.extraction.buffer import Buffer
 from ratchet.extraction.progress import Progress, Work, begin
 from ratchet.extraction.reconcile import reconcile
-from ratchet.extraction.source import MICROSECOND, Page
+from ratchet.extraction.source import MICROSECOND, pages
 from ratchet.extraction.unreadable import hidden, hidden_after
 from ratchet.extraction.watermark import Reading, Watermark
 from ratchet.instants import iso
@@ -34,13 +34,13 @@ def extract(work: Work, since: datetime | None) -> Extraction:
 
     Raises SourceUnreadable when a table is empty though it cannot be, LeaseLost, and what the ports raise.
     """
-    check_tables(work)
+    filled = check_tables(work)
     marker = work.source.marker()
     begun: list[Progress] = []
     done = True
     for name in work.pipeline.source.tables:
         begun.append(begin(work, name, marker))
-        done = _read_new(begun[-1], since) and reconcile(begun[-1])
+        done = _read_new(begun[-1], since, filled=name in filled) and reconcile(begun[-1])
         if not done:
             break
     return Extraction(
@@ -51,8 +51,8 @@ def extract(work: Work, since: datetime | None) -> Extraction:
     )
 
 
-def check_tables(work: Work) -> None:
-    """Checks that every table can be read, and tells an empty one from one that hides its rows.
+def check_tables(work: Work) -> list[str]:
+    """The tables that have rows. Checks that every table can be read, and tells an empty one from one that hides them.
 
     An empty table is believed only where nothing of it ever landed and no row policy applies to the reader, an empty
     canary only where all tables are empty; otherwise SourceUnreadable.
@@ -68,9 +68,10 @@ def check_tables(work: Work) -> None:
             raise hidden(name, f"although {', '.join(filled)} has rows")
         if work.source.filtered(name):
             raise hidden(name, "to this key")
+    return filled
 
 
-def _read_new(progress: Progress, since: datetime | None) -> bool:
+def _read_new(progress: Progress, since: datetime | None, *, filled: bool) -> bool:
     """Reads the table to its end; false when the time ended first."""
     work, buffer = progress.work, Buffer(progress.table)
     reading = progress.mark.reading
@@ -78,28 +79,23 @@ def _read_new(progress: Progress, since: datetime | None) -> bool:
     if resumed and resumed.ended:
         return True
     start = cursor = resumed.cursor if resumed else _start(progress, since)
-    while True:
-        page = _page(progress, cursor)
+    limit = work.pipeline.source.page_rows
+    for page in pages(work.source, progress.mark.table, progress.table, after=start, limit=limit, filled=filled):
+        progress.rows_read += page.read
         keyless = buffer.add(page)
         if keyless:
             progress.land_keyless(keyless)
         if page.cursor is None:
-            # A table just read from its first row to its last needs no comparison.
-            compared = {"reconciled_at": iso(work.clock())} if start is None else {}
-            progress.land(buffer.drain(), reading=Reading(work.run_ts, cursor, True), **compared)
-            return True
+            break
         cursor = page.cursor
         if work.out_of_time():
             progress.land(buffer.drain(), reading=Reading(work.run_ts, cursor, False))
             return False
         _land_held(progress, buffer, cursor)
-
-
-def _page(progress: Progress, cursor: str | None) -> Page:
-    work = progress.work
-    page = work.source.page(progress.mark.table, progress.table, after=cursor, limit=work.pipeline.source.page_rows)
-    progress.rows_read += page.read
-    return page
+    # A table just read from its first row to its last needs no comparison.
+    compared = {"reconciled_at": iso(work.clock())} if start is None else {}
+    progress.land(buffer.drain(), reading=Reading(work.run_ts, cursor, True), **compared)
+    return True
 
 
 def _land_held(progress: Progress, buffer: Buffer, cursor: str) -> None:

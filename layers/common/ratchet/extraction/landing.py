@@ -21,7 +21,6 @@ from ratchet.keys import Keys
 from ratchet.store import ObjectStore, create, replace
 from ratchet.tables import landing_file
 
-ATTEMPTS = 5
 Answer = TypeVar("Answer")
 
 
@@ -75,7 +74,7 @@ class Area:
             unchanged = body if not changed else None
             return unchanged or landing_file.write(self.table, rows), (length(rows), changed)
 
-        etag, (rows, changed) = _swap(self.store, key, key in self.tags, merged)
+        etag, (rows, changed) = _swap(self.store, key, self.tags.get(key), merged)
         self.tags[key] = etag
         return etag, rows, changed
 
@@ -100,7 +99,7 @@ class Area:
             unchanged = body if rows == old else None
             return unchanged or landing_file.write_rejected(rows), len(rows)
 
-        self.tags[key], count = _swap(self.store, key, key in self.tags, file)
+        self.tags[key], count = _swap(self.store, key, self.tags.get(key), file)
         return count
 
 
@@ -111,16 +110,19 @@ def survey(store: ObjectStore, keys: Keys, name: str, table: Table) -> Area:
 
 
 def _swap(
-    store: ObjectStore, key: str, present: bool, change: Callable[[bytes | None], tuple[bytes, Answer]]
+    store: ObjectStore, key: str, known: str | None, change: Callable[[bytes | None], tuple[bytes, Answer]]
 ) -> tuple[str, Answer]:
-    """Changes one object by compare-and-swap; `change` gets its content, and the same content back is no write."""
-    for _ in range(ATTEMPTS):
-        found = store.get(key) if present else None
+    """Changes the version `known` of an object (None: creates it); `change` gets its content, the same back: no write.
+
+    Raises Unavailable for another version: its rows were read at the source after this process began, and may be newer
+    than those at hand.
+    """
+    found = store.get(key) if known else None
+    if (found.etag if found else None) == known:
         body, answer = change(found.body if found else None)
         if found and body == found.body:
             return found.etag, answer
         etag = replace(store, key, body, found.etag) if found else create(store, key, body)
         if etag is not None:
             return etag, answer
-        present = True
-    raise Unavailable(f"Other writers changed {key} {ATTEMPTS} times in a row.")
+    raise Unavailable(f"Another process changed {key} meanwhile; what it holds is read anew.")

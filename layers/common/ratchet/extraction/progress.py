@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
+import numpy as np
+
 from ratchet import lease
 from ratchet.catalog import Pipeline, Table
 from ratchet.extraction import watermark
-from ratchet.extraction.columns import length
 from ratchet.extraction.landing import Area, Batch, survey
 from ratchet.extraction.source import Marker, Rejected, Source, instant_of
 from ratchet.extraction.watermark import Watermark
@@ -52,7 +53,7 @@ class Progress:
     rows_changed: int = 0
 
     def land(self, batches: dict[date, Batch], **moved: Any) -> None:
-        """Lands what was read of some days, then moves the watermark and the fields in `moved`. Raises LeaseLost."""
+        """Lands what was read of some days, then moves the watermark and the fields in `moved`. Raises as `move`."""
         self._check_lease()
         days, changes, top = dict(self.mark.days), self.mark.changes, self.mark.instant
         for day, batch in batches.items():
@@ -61,8 +62,10 @@ class Progress:
             changes += before is None or before.etag != landed.etag
             days[day.isoformat()] = landed
             self.rows_changed += changed
-            if length(batch.columns):
-                newest = instant_of(batch.columns[self.table.key].max())
+            # Rows set aside as well: what is counted as landed is counted at the source up to the watermark.
+            keys = np.concatenate([batch.columns[self.table.key], batch.rejected_keys])
+            if len(keys):
+                newest = instant_of(keys.max())
                 top = max(top, newest) if top else newest
         rows = sum(day.rows for day in days.values())
         self.move(days=days, changes=changes, rows=rows, watermark=iso(top) if top else None, **moved)
@@ -73,7 +76,7 @@ class Progress:
         self.area.land_keyless(rows)
 
     def move(self, **moved: Any) -> None:
-        """Moves fields of the watermark. Raises LeaseLost when the lease or the watermark is no longer this run's."""
+        """Moves fields of the watermark. Raises LeaseLost, Unavailable when another process moved it meanwhile."""
         work = self.work
         self.mark = replace(self.mark, updated_at=iso(work.clock()), token=work.token, **moved)
         self._check_lease()

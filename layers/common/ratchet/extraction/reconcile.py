@@ -7,11 +7,9 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 
 from ratchet.extraction.buffer import Buffer
-from ratchet.extraction.columns import length
 from ratchet.extraction.landing import Batch
 from ratchet.extraction.progress import Progress
-from ratchet.extraction.source import MICROSECOND
-from ratchet.extraction.unreadable import hidden_after
+from ratchet.extraction.source import MICROSECOND, pages
 from ratchet.instants import iso, parse_instant
 
 WINDOW = timedelta(days=31)
@@ -21,16 +19,14 @@ DAY = timedelta(days=1)
 def reconcile(progress: Progress) -> bool:
     """Compares a table with its source where that is due; false when the time ended first.
 
-    Raises SourceUnreadable when the source shows no rows any more.
+    Raises Unavailable when the source shows no rows any more: a row policy that went missing erases nothing.
     """
     if not _due(progress):
         return True
     first, last = _span(progress)
     for start, end in _windows(progress, first, last):
         for day in _differing(progress, start, end):
-            batch = _whole_day(progress, day)
-            _believe(progress, batch)
-            progress.land({day: batch}, reconciling=(day + DAY).isoformat())
+            progress.land({day: _whole_day(progress, day)}, reconciling=(day + DAY).isoformat())
             if progress.work.out_of_time():
                 return False
         if progress.work.out_of_time() and end <= last:
@@ -56,7 +52,7 @@ def _span(progress: Progress) -> tuple[datetime, datetime]:
     last = mark.instant or progress.work.clock()
     if mark.reconciling:
         return _midnight(date.fromisoformat(mark.reconciling)), last
-    earliest = progress.work.source.page(mark.table, progress.table, after=None, limit=1)
+    earliest = next(pages(progress.work.source, mark.table, progress.table, after=None, limit=1))
     days = [date.fromisoformat(day) for day in mark.days]
     if earliest.cursor is not None:
         days.append(parse_instant(earliest.cursor).date())
@@ -94,27 +90,19 @@ def _damaged(progress: Progress, day: date) -> bool:
 
 def _whole_day(progress: Progress, day: date) -> Batch:
     start = _midnight(day)
-    buffer, cursor = Buffer(progress.table), iso(start - MICROSECOND)
-    while True:
-        page = progress.work.source.page(
-            progress.mark.table,
-            progress.table,
-            after=cursor,
-            before=iso(start + DAY),
-            limit=progress.work.pipeline.source.page_rows,
-        )
+    work, buffer = progress.work, Buffer(progress.table)
+    for page in pages(
+        work.source,
+        progress.mark.table,
+        progress.table,
+        after=iso(start - MICROSECOND),
+        before=iso(start + DAY),
+        limit=work.pipeline.source.page_rows,
+        filled=True,
+    ):
         buffer.add(page)
         progress.rows_read += page.read
-        if page.cursor is None:
-            return buffer.whole(day)
-        cursor = page.cursor
-
-
-def _believe(progress: Progress, batch: Batch) -> None:
-    """A day without rows is believed of a source that has others: a row policy that went missing erases nothing."""
-    mark, empty = progress.mark, not length(batch.columns) and not batch.rejected
-    if empty and not progress.work.source.has_rows(mark.table, progress.table):
-        raise hidden_after(mark)
+    return buffer.whole(day)
 
 
 def _days(start: datetime, end: datetime) -> Iterator[date]:

@@ -1,11 +1,12 @@
 """The watermark of a table: where extraction stands and what has landed. Moved last, by compare-and-swap."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 
-from ratchet.errors import ForeignDocument, LeaseLost
+from ratchet.errors import ForeignDocument, Unavailable
 from ratchet.instants import parse_instant
 from ratchet.keys import Keys
+from ratchet.records import record
 from ratchet.store import Document, ObjectStore, create, decode, encode, replace
 
 
@@ -69,11 +70,11 @@ def read(store: ObjectStore, keys: Keys, table: str) -> tuple[Watermark, str | N
 
 
 def move(store: ObjectStore, keys: Keys, watermark: Watermark, etag: str | None) -> str:
-    """Replaces the version `etag` (None: creates it), returns the new tag. Raises LeaseLost when another moved it."""
+    """Replaces the version `etag` (None: creates it), returns the new tag. Raises Unavailable when another moved it."""
     key, body = keys.watermark(watermark.table), encode(_document(watermark))
     written = create(store, key, body) if etag is None else replace(store, key, body, etag)
     if written is None:
-        raise LeaseLost(f"Another run moved {key} meanwhile; this one must not write any more.")
+        raise Unavailable(f"Another process moved {key} meanwhile; the table is read anew from there.")
     return written
 
 
@@ -86,10 +87,15 @@ def _document(watermark: Watermark) -> Document:
 
 def _parse(document: Document, key: str) -> Watermark:
     try:
-        days = {name: Day(**day) for name, day in document.pop("days").items()}
-        reading = document.pop("reading")
-        return Watermark(**document, days=days, reading=Reading(**reading) if reading else None)
-    except (TypeError, KeyError, AttributeError) as error:
+        days = {date.fromisoformat(day): landed for day, landed in document["days"].items()}
+        reconciling = document["reconciling"] and date.fromisoformat(document["reconciling"])
+    except (TypeError, KeyError, AttributeError, ValueError) as error:
         raise ForeignDocument(
             f"{key} is no watermark of Ratchet's; move it away, the table will be read anew."
         ) from error
+    nested = {
+        "days": {day.isoformat(): record(Day, landed, key) for day, landed in days.items()},
+        "reading": record(Reading, document["reading"], key) if document.get("reading") else None,
+        "reconciling": reconciling.isoformat() if reconciling else None,
+    }
+    return record(Watermark, {**document, **nested}, key, instants=("watermark", "reconciled_at"))

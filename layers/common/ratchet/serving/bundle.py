@@ -4,26 +4,45 @@ Standard library and numpy only. Whether the model is any good is the gate's bus
 """
 
 import gzip
+import math
+import re
 import tarfile
 import zipfile
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ratchet.disk import named_when_full
 from ratchet.errors import BadBundle, BadConfiguration
 from ratchet.serving.bundle_document import check_document
 
 MIB = 1 << 20
-LIMITS = {"bundle.json": MIB, "model.onnx": 256 * MIB, "model.pth": 256 * MIB, "reference.npz": 64 * MIB}
+LIMITS = {"bundle.json": MIB, "model.onnx": 256 * MIB, "model.pth": 256 * MIB, "reference.npz": 16 * MIB}
 """The only members a bundle may have, with their greatest size in bytes."""
 NEEDED = ("bundle.json", "model.onnx", "reference.npz")
 """What serving and judging cannot do without; the native checkpoint is for people."""
 TOTAL = 512 * MIB
+HEADERS = 100
 CHUNK = MIB
+ABOUT_ANOTHER = (
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+)
+"""Headers that say more of a later member than fits its own. All that a bundle needs does: they are read over."""
+NPY = re.compile(
+    rb"\x93NUMPY\x01\x00..\{'descr': '<f4', 'fortran_order': (False|True), "
+    rb"'shape': \(([0-9]{1,9}(?:, [0-9]{1,9})*),?\), \} *\n",
+    re.DOTALL,
+)
+"""The head of a float32 array as numpy writes it; numpy's own reader evaluates what it finds there."""
 
 
 @dataclass(frozen=True)
@@ -40,22 +59,19 @@ class Bundle:
 
         Raises BadBundle when `reference.npz` is damaged, too large, pickled or without rows.
         """
-        names = {"features.npy", "predictions.npy"}
         try:
             with zipfile.ZipFile(self.reference_path) as archive:
-                members = archive.infolist()
-                if {m.filename for m in members} != names or sum(m.file_size for m in members) > 2 * LIMITS[
-                    "reference.npz"
-                ]:
+                members = {member.filename: member for member in archive.infolist()}
+                if set(members) != {"features.npy", "predictions.npy"}:
                     raise BadBundle("reference.npz must hold the arrays 'features' and 'predictions'; train again.")
-            with np.load(self.reference_path, allow_pickle=False) as arrays:
-                features, predictions = arrays["features"], arrays["predictions"]
-        except (ValueError, OSError, zipfile.BadZipFile, zlib.error, EOFError) as error:
-            raise BadBundle(f"reference.npz cannot be read ({error}); train again.") from error
-        if features.dtype != np.float32 or predictions.dtype != np.float32 or not len(features):
-            raise BadBundle("reference.npz must hold at least one row of float32; train again.")
-        if predictions.shape != (len(features), len(self.document["targets"])):
-            raise BadBundle(f"reference.npz holds predictions of shape {predictions.shape}; train again.")
+                features, predictions = (_array(archive, members[name]) for name in sorted(members))
+        # Runtime errors are what the library raises for encryption and for what it does not implement.
+        except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError) as error:
+            raise BadBundle(f"reference.npz cannot be read ({str(error)!r:.200}); train again.") from error
+        if not len(features) or predictions.shape != (len(features), len(self.document["targets"])):
+            raise BadBundle(
+                f"reference.npz holds features {features.shape} and predictions {predictions.shape}; train again."
+            )
         return features, predictions
 
 
@@ -93,48 +109,75 @@ def read_bundle(archive: Path, folder: Path, pipeline: str) -> Bundle:
         document = check_document((folder / "bundle.json").read_bytes(), pipeline)
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
         _clear(folder)
-        raise BadBundle(f"The bundle cannot be read to its end ({error}); train again or roll back.") from error
+        raise BadBundle(
+            f"The bundle cannot be read to its end ({str(error)!r:.200}); train again or roll back."
+        ) from error
     except (BadBundle, BadConfiguration):
         _clear(folder)
         raise
     return Bundle(folder, document, folder / "model.onnx", folder / "reference.npz")
 
 
+def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[np.float32]:
+    """The float32 array in a member. Raises BadBundle, and what zipfile raises."""
+    unusual = member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+    if unusual or member.file_size > LIMITS["reference.npz"]:
+        raise BadBundle(f"reference.npz: {member.filename} is too large or packed in an unusual way; train again.")
+    with archive.open(member) as content:
+        # Never more than is declared: unpacking without a bound comes before the library's own comparison.
+        body = content.read(member.file_size)
+    head = NPY.match(body)
+    shape = tuple(int(size) for size in head[2].split(b", ")) if head else ()
+    if head is None or 4 * math.prod(shape) != len(body) - head.end():
+        raise BadBundle(f"reference.npz: {member.filename} is no array of float32 as numpy writes it; train again.")
+    return np.frombuffer(body, "<f4", offset=head.end()).reshape(shape, order="F" if head[1] == b"True" else "C")
+
+
 def _unpack(archive: Path, folder: Path) -> None:
-    with (
-        gzip.open(archive, "rb") as plain,
-        tarfile.open(fileobj=cast(IO[bytes], _Limited(plain)), mode="r|") as members,
-    ):
-        for member in members:
-            if member.isdir() and member.name in {"", "."}:
-                continue
-            with _target(member, folder).open("xb") as target:
-                _copy(members.extractfile(member), target)
+    with gzip.open(archive, "rb") as packed:
+        plain, found = _Limited(packed), set[str]()
+        for member in _members(plain):
+            found.add(name := _checked(member, found))
+            with (folder / name).open("xb") as target:
+                for piece in plain.pieces(member.size):
+                    target.write(piece)
+            plain.skip(-member.size % tarfile.BLOCKSIZE)
         # A gzip stream cut after tar's end marker still fails its own checksum here.
         while plain.read(CHUNK):
             pass
-    missing = [name for name in NEEDED if not (folder / name).exists()]
-    if missing:
+    if missing := [name for name in NEEDED if name not in found]:
         raise BadBundle(f"The bundle lacks {', '.join(missing)}; train again.")
 
 
-def _target(member: tarfile.TarInfo, folder: Path) -> Path:
-    """Where a member goes; its own path is compared, never used."""
+def _members(plain: "_Limited") -> Iterator[tarfile.TarInfo]:
+    """The headers of an archive's members; whoever asks for the next one has read this one's content.
+
+    The library's own walk takes what headers say of others at their word, at any length and depth.
+    """
+    for _ in range(HEADERS):
+        head = plain.read(tarfile.BLOCKSIZE)
+        if head == bytes(tarfile.BLOCKSIZE):
+            return
+        member = tarfile.TarInfo.frombuf(head, "utf-8", "surrogateescape")
+        if member.type in ABOUT_ANOTHER:
+            plain.skip(member.size + -member.size % tarfile.BLOCKSIZE)
+        elif not (member.isdir() and member.name in {"", "."}):
+            yield member
+    raise BadBundle(f"The bundle has {HEADERS} members or more; it may have {len(LIMITS)}.")
+
+
+def _checked(member: tarfile.TarInfo, found: set[str]) -> str:
+    """Which of a bundle's members it is, beside those found before; its own path is compared, never used."""
     name = member.name.removeprefix("./")
     if name not in LIMITS:
         raise BadBundle(f"The bundle has a member {member.name!r}, which is none of {', '.join(sorted(LIMITS))}.")
     if member.type not in (tarfile.REGTYPE, tarfile.AREGTYPE):
         raise BadBundle(f"The bundle's {name} is no regular file.")
-    if member.size > LIMITS[name]:
+    if not 0 <= member.size <= LIMITS[name]:
         raise BadBundle(f"The bundle's {name} has {member.size:,} bytes; {LIMITS[name]:,} are allowed.")
-    if (folder / name).exists():
+    if name in found:
         raise BadBundle(f"The bundle has two members {name}.")
-    return folder / name
-
-
-def _copy(source: IO[bytes] | None, target: IO[bytes]) -> None:
-    while source and (piece := source.read(CHUNK)):
-        target.write(piece)
+    return name
 
 
 def _add(archive: tarfile.TarFile, path: Path) -> None:
@@ -150,7 +193,7 @@ def _clear(folder: Path) -> None:
 
 
 class _Limited:
-    """A stream that refuses to unpack more than `TOTAL`: tar's own headers can be a bomb too."""
+    """A stream that refuses to unpack more than `TOTAL`."""
 
     def __init__(self, source: gzip.GzipFile) -> None:
         self.source = source
@@ -162,3 +205,17 @@ class _Limited:
         if self.read_so_far > TOTAL:
             raise BadBundle(f"The bundle unpacks to more than {TOTAL:,} bytes.")
         return piece
+
+    def pieces(self, size: int) -> Iterator[bytes]:
+        """Exactly so many bytes. Raises EOFError when there are fewer."""
+        while size > 0:
+            piece = self.read(min(size, CHUNK))
+            if not piece:
+                raise EOFError("it ends within a member")
+            size -= len(piece)
+            yield piece
+
+    def skip(self, size: int) -> None:
+        """Reads over so many bytes."""
+        for _ in self.pieces(size):
+            pass

@@ -75,9 +75,9 @@ def _fault(document: Any, pipeline: str) -> str | None:
         if name not in document or type(document[name]) not in kinds:
             return f"'{name}' is missing or of the wrong type"
     if document["format"] != FORMAT:
-        return f"its format is {document['format']}, this version reads {FORMAT}"
+        return f"its format is {document['format']!r:.20}, this version reads {FORMAT}"
     if document["pipeline"] != pipeline:
-        return f"it is of the pipeline '{document['pipeline']}', not '{pipeline}'"
+        return f"it is of the pipeline {document['pipeline']!r:.40}, not '{pipeline}'"
     return _entries(document) or _intervals(document) or _means(document)
 
 

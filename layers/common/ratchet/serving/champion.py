@@ -5,6 +5,8 @@ there is here; what a model is asked, and where its answers go, is `score`'s bus
 """
 
 import hashlib
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache
@@ -16,6 +18,7 @@ import numpy as np
 
 from ratchet import pointer
 from ratchet.catalog import Pipeline, load
+from ratchet.disk import named_when_full
 from ratchet.errors import BadBundle, ContractError, NoChampion, RatchetError
 from ratchet.instants import parse_instant
 from ratchet.keys import Keys
@@ -26,6 +29,8 @@ from ratchet.serving.session import Model
 from ratchet.store import Reader
 
 BLOCK = 1 << 20
+RETRY_SECONDS = 60
+"""How long a refused version is not fetched again; its repair, say an object restored, need not move the pointer."""
 
 
 @dataclass(frozen=True)
@@ -38,20 +43,33 @@ class Champion:
     fault: str | None = None
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """Why a version of the pointer does not serve; not the exception itself, whose traceback keeps the model alive."""
+
+    etag: str
+    error: type[ContractError]
+    reason: str
+    until: float
+
+
 class Follower:
     """One pipeline's champion in this process. Ask `current` once per invocation and use that answer throughout."""
 
-    def __init__(self, pipeline: Pipeline) -> None:
-        """Loads nothing yet."""
+    def __init__(self, pipeline: Pipeline, clock: Callable[[], float] = time.monotonic) -> None:
+        """Loads nothing yet. `clock` counts seconds."""
         self.pipeline = pipeline
+        self._clock = clock
         self._loaded: Champion | None = None
-        self._broken: tuple[str, ContractError] | None = None
+        self._named: Pointer | None = None
+        self._refusal: Refusal | None = None
 
     def current(self, store: Reader) -> Champion:
         """The champion, loaded anew when the pointer's tag changed.
 
-        Raises NoChampion where no pointer is. Without one that works: raises ForeignDocument for a pointer that is not
-        Ratchet's, BadBundle for a bundle that is missing, altered or does not load, Unavailable.
+        While a newer one does not load, the one before it, with the `fault`. Raises NoChampion where no pointer is.
+        Without the one before: raises ForeignDocument for a pointer that is not Ratchet's, BadBundle for a bundle that
+        is missing, altered or does not load, BadConfiguration for a full disk, Unavailable.
         """
         try:
             self._loaded = self._follow(store)
@@ -66,17 +84,20 @@ class Follower:
         return self._loaded
 
     def _follow(self, store: Reader) -> Champion:
-        keys = self.pipeline.keys
-        found = _read(store, keys)
-        if self._loaded and self._loaded.etag == found[1]:
+        named, etag = _read(store, self.pipeline.keys)
+        before, self._named = self._named, named
+        if self._loaded and self._loaded.etag == etag:
             return self._loaded
-        if self._broken and self._broken[0] == found[1]:
-            # What a version's bytes lack they lack for ever; fetching them each time would only cost.
-            raise self._broken[1]
+        if before and before.seq not in (named.seq, named.previous_seq):
+            # Idle while the pointer moved more than once: what it holds is not the one before, and perhaps a model that
+            # was taken out of service.
+            self._loaded = None
+        if self._refusal and self._refusal.etag == etag and self._clock() < self._refusal.until:
+            raise self._refusal.error(self._refusal.reason)
         try:
-            return Champion(_load(store, self.pipeline, found[0]), *found)
+            return Champion(_load(store, self.pipeline, named), named, etag)
         except ContractError as error:
-            self._broken = (found[1], error)
+            self._refusal = Refusal(etag, type(error), str(error), self._clock() + RETRY_SECONDS)
             raise
 
 
@@ -100,7 +121,7 @@ def _read(store: Reader, keys: Keys) -> tuple[Pointer, str]:
 
 def _load(store: Reader, pipeline: Pipeline, named: Pointer) -> Model:
     """The pointer's bundle: fetched, its digest compared, unpacked into a folder of its own, tried once."""
-    with TemporaryDirectory(prefix=f"{pipeline.name}-{named.run_ts}-") as folder:
+    with named_when_full("ScoreFunction"), TemporaryDirectory() as folder:
         archive = Path(folder, "model.tar.gz")
         if store.download(store.key_of(named.model_uri), archive) is None:
             raise BadBundle(f"{named.model_uri}, which the pointer names, does not exist; roll back.")
@@ -116,8 +137,10 @@ def _check(model: Model, pipeline: Pipeline, named: Pointer) -> None:
     """Whether the model is the pointer's and answers as the pipeline declares; its first run is also its slowest."""
     if model.run_ts != named.run_ts:
         raise BadBundle(f"{named.model_uri} holds the model of run {model.run_ts}, not {named.run_ts}; roll back.")
-    if set(model.targets) != set(pipeline.data.targets):
-        raise BadBundle(f"{named.model_uri} predicts {', '.join(model.targets)}, not what pipeline.yaml declares.")
+    declared = sum(pipeline.data.features.values()), set(pipeline.data.targets)
+    if (model.width, set(model.targets)) != declared:
+        told = f"{model.width} inputs into {', '.join(model.targets)}"
+        raise BadBundle(f"{named.model_uri} makes {told}, which is not what pipeline.yaml declares; roll back.")
     answer: Any = model.predict(np.zeros((1, model.width), np.float32))
     if not np.isfinite(answer).all():
         raise BadBundle(f"{named.model_uri} answers zeros with {answer[0].tolist()}; roll back.")

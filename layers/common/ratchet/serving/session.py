@@ -21,6 +21,15 @@ Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
+class Node:
+    """An input or output of a graph; a name in its shape stands for any number."""
+
+    name: str
+    type: str
+    shape: list[Any]
+
+
+@dataclass(frozen=True)
 class Model:
     """A loaded model; `width` inputs per row become one value per target. Safe to share between threads."""
 
@@ -32,7 +41,10 @@ class Model:
     session: onnxruntime.InferenceSession
 
     def predict(self, features: NDArray[Any]) -> Floats:
-        """float32 [N, targets] for [N, width], in chunks of 1,024 rows. Raises BadInput for another shape."""
+        """float32 [N, targets] for [N, width], in chunks of 1,024 rows.
+
+        Raises BadInput for another shape, BadBundle when the graph does not run or answers in another shape.
+        """
         rows = np.ascontiguousarray(features, dtype=np.float32)
         if rows.ndim != 2 or rows.shape[1] != self.width:
             raise BadInput(f"The model takes [rows, {self.width}], not {list(rows.shape)}.")
@@ -44,7 +56,13 @@ class Model:
         return answer
 
     def _run(self, rows: Floats) -> Floats:
-        answer: Floats = self.session.run([self.output_name], {self.input_name: rows})[0]
+        try:
+            answer: Floats = self.session.run([self.output_name], {self.input_name: rows})[0]
+        # onnxruntime raises a dozen classes that share no base but Exception.
+        except Exception as error:
+            raise BadBundle(f"The model of {self.run_ts} does not run: {str(error)!r:.300}") from error
+        if answer.shape != (len(rows), len(self.targets)):
+            raise BadBundle(f"The model of {self.run_ts} answers {len(rows)} rows in the shape {list(answer.shape)}.")
         return answer
 
 
@@ -52,11 +70,12 @@ def load(bundle: Bundle) -> Model:
     """The bundle's model, ready to predict. Raises BadBundle when the graph does not load or is not as declared."""
     try:
         session = onnxruntime.InferenceSession(str(bundle.model_path), _options(), providers=["CPUExecutionProvider"])
+        # A name that is no text shows here.
+        inputs, outputs = _nodes(session.get_inputs()), _nodes(session.get_outputs())
     # onnxruntime raises a dozen classes that share no base but Exception.
     except Exception as error:
-        raise BadBundle(f"{bundle.model_path.name} does not load: {str(error).splitlines()[0]}") from error
+        raise BadBundle(f"{bundle.model_path.name} does not load: {str(error)!r:.300}") from error
     run_ts, width, targets = _declared(bundle.document)
-    inputs, outputs = session.get_inputs(), session.get_outputs()
     if len(inputs) != 1 or len(outputs) != 1:
         raise BadBundle(f"The graph has {len(inputs)} inputs and {len(outputs)} outputs, not one of each.")
     _check(inputs[0], width, "input")
@@ -79,12 +98,17 @@ def _declared(document: Mapping[str, Any]) -> tuple[str, int, tuple[str, ...]]:
         (declared,) = document["inputs"]
         targets = tuple(target["name"] for target in document["targets"])
         return str(document["run_ts"]), int(declared["shape"][-1]), targets
-    except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise BadBundle(f"bundle.json does not describe one input and its targets: {error!r}.") from error
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
+        raise BadBundle(f"bundle.json does not describe one input and its targets: {error!r:.200}.") from error
 
 
-def _check(node: Any, width: int, role: str) -> None:
+def _nodes(found: list[Any]) -> list[Node]:
+    return [Node(node.name, node.type, list(node.shape)) for node in found]
+
+
+def _check(node: Node, width: int, role: str) -> None:
     """Whether a graph's node is float32 [any number of rows, width]."""
-    shape = list(node.shape)
+    shape = node.shape
     if node.type != "tensor(float)" or len(shape) != 2 or isinstance(shape[0], int) or shape[1] != width:
-        raise BadBundle(f"The graph's {role} '{node.name}' is {node.type} {shape}, not float32 [rows, {width}].")
+        told = f"{node.name!r:.80} is {node.type} {shape!r:.80}"
+        raise BadBundle(f"The graph's {role} {told}, not float32 [rows, {width}].")

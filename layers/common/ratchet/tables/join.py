@@ -75,9 +75,13 @@ def _keys(side: Side) -> Instants:
 
 def _batches(paths: Sequence[Path], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
     for path in paths:
-        # An open file spares Arrow the search for the path's file system, which counts with one file a day.
-        with pa.OSFile(str(path)) as opened, pq.ParquetFile(opened, pre_buffer=False) as file:
-            yield from file.iter_batches(BATCH_ROWS, columns=list(columns), use_threads=False)
+        try:
+            # An open file spares Arrow the search for the path's file system, which counts with one file a day.
+            with pa.OSFile(str(path)) as opened, pq.ParquetFile(opened, pre_buffer=False) as file:
+                yield from file.iter_batches(BATCH_ROWS, columns=list(columns), use_threads=False)
+        # Of a file that is damaged Arrow says so in several ways, a plain OSError among them.
+        except (pa.ArrowException, OSError, KeyError, IndexError) as error:
+            raise ForeignDocument(f"{path.name} is no landing file; move landing/ away, it is read anew.") from error
 
 
 def _pairs(a: tuple[Instants, pa.RecordBatch], b: tuple[Instants, pa.RecordBatch]) -> Iterator[Match]:

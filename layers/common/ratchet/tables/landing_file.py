@@ -18,6 +18,8 @@ from ratchet.extraction.source import Rejected
 from ratchet.tables.numbers import TIMESTAMP, to_arrow, to_numpy
 
 ROW_GROUP = 1000
+LARGEST = 256 << 20
+"""Bytes of rows in a file. Reading holds them twice, and merging once more: beyond it no function has the memory."""
 REJECTED = pa.schema([("key", pa.string()), ("reason", pa.string()), ("row", pa.string())])
 
 
@@ -36,15 +38,14 @@ def write(table: Table, columns: Columns) -> bytes:
 
 def read(table: Table, body: bytes, key: str) -> Columns:
     """The rows of a landing file; `key` names the object in messages. Raises ForeignDocument."""
-    try:
-        found = pq.read_table(pa.BufferReader(body), columns=list(table.columns), use_threads=False)
-    except (pa.ArrowException, KeyError) as error:
-        raise ForeignDocument(f"{key} is no landing file ({error}); move it away, it will be read anew.") from error
+    found = _rows(body, schema(table), key)
     if not found.num_rows:
         return empty(table)
-    if not _alike(found.schema, schema(table)):
-        raise ForeignDocument(f"{key} has other columns than pipeline.yaml; move landing/ away, it will be read anew.")
-    return {name: _to_numpy(found.column(name), kind) for name, kind in table.columns.items()}
+    columns = {name: _to_numpy(found.column(name), kind) for name, kind in table.columns.items()}
+    keys = columns[table.key]
+    if not (keys[1:] > keys[:-1]).all():
+        raise ForeignDocument(f"The rows of {key} are not in the order of their keys; move it away.")
+    return columns
 
 
 def write_rejected(rows: Iterable[Rejected]) -> bytes:
@@ -56,11 +57,33 @@ def write_rejected(rows: Iterable[Rejected]) -> bytes:
 
 def read_rejected(body: bytes, key: str) -> list[Rejected]:
     """Rejected rows in key order. Raises ForeignDocument."""
+    return [Rejected(**row) for row in _rows(body, REJECTED, key).to_pylist()]
+
+
+def _rows(body: bytes, declared: pa.Schema, key: str) -> pa.Table:
+    """The declared columns of a file that anybody may have put there. Raises ForeignDocument."""
+    batches: list[pa.RecordBatch] = []
+    size = 0
     try:
-        found = pq.read_table(pa.BufferReader(body), schema=REJECTED, use_threads=False).to_pylist()
-    except pa.ArrowException as error:
-        raise ForeignDocument(f"{key} holds no rejected rows of ours ({error}); move it away.") from error
-    return [Rejected(**row) for row in found]
+        with pq.ParquetFile(pa.BufferReader(body)) as file:
+            if not _alike(file.schema_arrow, declared):
+                raise ForeignDocument(f"{key} has other columns than are declared; move it away, it will be read anew.")
+            for batch in file.iter_batches(ROW_GROUP, columns=declared.names, use_threads=False):
+                batch.validate(full=True)
+                batches.append(batch)
+                size += batch.nbytes
+                # A few bytes can stand for any number of rows.
+                if size > LARGEST:
+                    raise ForeignDocument(f"{key} holds more than {LARGEST:,} bytes of rows; move it away.")
+    # Arrow's input errors are plain OSErrors, its names that are no text ValueErrors.
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise ForeignDocument(
+            f"{key} is no file of ours ({str(error)!r:.200}); move it away, it will be read anew."
+        ) from error
+    found = pa.Table.from_batches(batches) if batches else declared.empty_table()
+    if any(column.null_count for column in found.columns):
+        raise ForeignDocument(f"{key} holds nulls, which never land; move it away, it will be read anew.")
+    return found
 
 
 def _type(kind: str) -> pa.DataType:
@@ -93,9 +116,12 @@ def _to_numpy(values: pa.ChunkedArray, kind: str) -> Column:
 
 
 def _alike(found: pa.Schema, declared: pa.Schema) -> bool:
-    """Whether the columns are the same; whether a list's numbers may be null is not asked."""
-    pairs = zip(found, declared, strict=True)
-    return found.names == declared.names and all(_values(a.type) == _values(b.type) for a, b in pairs)
+    """Whether the declared columns are there, as declared; whether a list's numbers may be null is not asked."""
+    return all(
+        len(found.get_all_field_indices(field.name)) == 1
+        and _values(found.field(field.name).type) == _values(field.type)
+        for field in declared
+    )
 
 
 def _values(kind: pa.DataType) -> tuple[pa.DataType, int]:

@@ -7,9 +7,9 @@ Whether the data is synthetic is what the watermarks say of their source: one sy
 and an unknown one leaves it unknown (null), which counts as real: on AWS a source that nobody marked is normal.
 """
 
-import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,11 @@ from ratchet.extraction import watermark
 from ratchet.extraction.watermark import Watermark
 from ratchet.instants import Clock, iso, parse_instant
 from ratchet.retention import EXPIRES
-from ratchet.store import Document, ObjectStore, create, decode, encode, replace
+from ratchet.store import Document, ObjectStore, Versions, create, decode, encode, replace
 from ratchet.tables import contract, dataset, set_aside
 from ratchet.tables.dataset import Dataset
 from ratchet.tables.split import PARTS, validate
 
-DAY_FILE = re.compile(r"dt=\d{4}-\d\d-\d\d\.parquet")
 DOWNLOADS_AT_ONCE = 8
 ATTEMPTS = 5
 LATEST = ("run_ts", "train_uri", "holdout_uri", "manifest_uri", "row_count", "synthetic")
@@ -50,26 +49,37 @@ def prepare(store: ObjectStore, pipeline: Pipeline, order: Order, clock: Clock, 
     """
     if order.skip_data_prep:
         return _reuse(store, pipeline)
-    stored = store.get(pipeline.keys.manifest(order.run_ts))
-    if stored is None:
+    keys, run = pipeline.keys, order.run_ts
+    found = Versions(store, keys.manifest(run), keys.train(run), keys.holdout(run))
+    manifest = _finished(store, pipeline, run, found)
+    if manifest is None:
         with named_when_full("PrepareFunction"):
-            outcome = _make(store, pipeline, order, clock, folder)
+            outcome = _make(store, pipeline, order, clock, folder, found)
         if isinstance(outcome, str):
             return _answer("not_enough_data", outcome, {})
         manifest = outcome
-    else:
-        manifest = decode(stored, pipeline.keys.manifest(order.run_ts))
     latest = _latest(store, pipeline, manifest)
     _publish(store, pipeline, order, latest)
     return _answer("prepared", f"{latest['row_count']:,} rows to learn from.", latest)
 
 
-def _make(store: ObjectStore, pipeline: Pipeline, order: Order, clock: Clock, folder: Path) -> Document | str:
+def _finished(store: ObjectStore, pipeline: Pipeline, run: str, found: Versions) -> Document | None:
+    """The run's manifest, if the very data that it describes lies there: two calls may have written one each."""
+    keys = pipeline.keys
+    stored = store.get(keys.manifest(run))
+    manifest = decode(stored, keys.manifest(run)) if stored else {}
+    described = {"train": found.etags[keys.train(run)], "holdout": found.etags[keys.holdout(run)]}
+    return manifest if manifest.get("etags") == described else None
+
+
+def _make(
+    store: ObjectStore, pipeline: Pipeline, order: Order, clock: Clock, folder: Path, found: Versions
+) -> Document | str:
     """Writes the run's data and returns its manifest, or why there is too little of it."""
     validate(pipeline.data)
     # Read before the rows: a change that lands meanwhile must look like one that this data has not seen.
     marks = {table: watermark.read(store, pipeline.keys, table)[0] for table in pipeline.source.tables}
-    days = {table: _fetch(store, pipeline, table, folder / table) for table in pipeline.source.tables}
+    days = {table: _fetch(store, pipeline, mark, folder / table) for table, mark in marks.items()}
     instants = dataset.window(pipeline, days, order.limit, parse_instant(order.run_ts))
     if len(instants) < pipeline.data.min_rows:
         return _too_few(len(instants), "joined", pipeline)
@@ -77,26 +87,34 @@ def _make(store: ObjectStore, pipeline: Pipeline, order: Order, clock: Clock, fo
     first_day = iso(dataset.instant(int(instants[0])))[:10] if order.limit else ""
     span = (first_day, order.run_ts[:10])
     aside = folder / "set_aside.parquet"
-    made.counts["rejected"] |= set_aside.gather(store, pipeline, span, aside)
+    made.counts["rejected"] |= set_aside.gather(store, pipeline, marks, span, aside)
     quarantine_uri = _quarantine(store, pipeline, order, made, aside)
     if made.kept < pipeline.data.min_rows or any(not made.counts[part] for part in PARTS):
         return _too_few(made.kept, "sound", pipeline)
-    manifest = {**_manifest(pipeline, order, made, marks, iso(clock())), "quarantine_uri": quarantine_uri}
-    store.upload(made.files["holdout"], pipeline.keys.holdout(order.run_ts), tags=EXPIRES)
-    store.upload(made.files["train"], pipeline.keys.train(order.run_ts), tags=EXPIRES)
-    store.put(pipeline.keys.manifest(order.run_ts), encode(manifest), tags=EXPIRES, content_type="application/json")
+    etags = {
+        "holdout": found.upload(made.files["holdout"], pipeline.keys.holdout(order.run_ts), tags=EXPIRES),
+        "train": found.upload(made.files["train"], pipeline.keys.train(order.run_ts), tags=EXPIRES),
+    }
+    facts = _manifest(pipeline, order, made, marks, iso(clock()))
+    manifest = {**facts, "quarantine_uri": quarantine_uri, "etags": etags}
+    found.put(pipeline.keys.manifest(order.run_ts), encode(manifest), tags=EXPIRES)
     return manifest
 
 
-def _fetch(store: ObjectStore, pipeline: Pipeline, table: str, folder: Path) -> list[Path]:
-    """Downloads the table's day files, in the order of their days."""
+def _fetch(store: ObjectStore, pipeline: Pipeline, mark: Watermark, folder: Path) -> list[Path]:
+    """Downloads the day files that the watermark names, in the order of their days. Raises ForeignDocument."""
     folder.mkdir()
-    root = pipeline.keys.landing_root(table)
-    names = [listed.key.removeprefix(root) for listed in store.list(root)]
-    names = sorted(name for name in names if DAY_FILE.fullmatch(name))
+    keys = [pipeline.keys.landing(mark.table, date.fromisoformat(day)) for day in sorted(mark.days)]
+    paths = [folder / key.rpartition("/")[2] for key in keys]
     with ThreadPoolExecutor(DOWNLOADS_AT_ONCE) as pool:
-        tags = list(pool.map(lambda name: store.download(root + name, folder / name), names))
-    return [folder / name for name, tag in zip(names, tags, strict=True) if tag is not None]
+        tags = list(pool.map(store.download, keys, paths))
+    if None in tags:
+        gone = keys[tags.index(None)]
+        raise ForeignDocument(
+            f"{gone} is gone, though the watermark of {mark.table} names it: move landing/{mark.table}/ away, the "
+            "table will be read anew."
+        )
+    return paths
 
 
 def _quarantine(store: ObjectStore, pipeline: Pipeline, order: Order, made: Dataset, aside: Path) -> str | None:

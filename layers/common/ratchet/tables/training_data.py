@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ratchet.errors import BadInput
 
+BATCH_ROWS = 10_000
 Floats = NDArray[np.float32]
 
 
@@ -29,18 +30,8 @@ class TrainingData:
 
 def read(folder: Path) -> TrainingData:
     """The rows in a channel's folder. Raises BadInput when they are not those that the manifest describes."""
-    import pyarrow.parquet as pq
-
-    path = folder / "train.parquet"
-    try:
-        manifest = json.loads((folder / "manifest.json").read_bytes())
-        with path.open("rb") as file:
-            digest = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
-    except FileNotFoundError as error:
-        raise BadInput(f"{error.filename} is missing; the channel must be the folder of a prepared run.") from error
-    if digest != manifest["digests"]["train"]:
-        raise BadInput(f"{path} is not the file that its manifest describes; prepare the data again.")
-    table = pq.read_table(path)
+    manifest = _manifest(folder)
+    table = _table(folder / "train.parquet", manifest)
     # The manifest is sorted by name; the order of the outputs is that of the columns.
     targets = [name for name in table.column_names if name in manifest["targets"]]
     flat = np.concatenate([chunk.flatten().to_numpy() for chunk in table["features"].chunks])
@@ -49,3 +40,46 @@ def read(folder: Path) -> TrainingData:
     part = table["part"].to_numpy(zero_copy_only=False)
     masks = {name: np.asarray(part == name) for name in ("train", "validation")}
     return TrainingData({k: x[m] for k, m in masks.items()}, {k: y[m] for k, m in masks.items()}, targets, manifest)
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    """The manifest, if it describes the very file beside it. Raises BadInput."""
+    path = folder / "train.parquet"
+    try:
+        manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_bytes())
+        with path.open("rb") as file:
+            digest = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+        described = manifest["digests"]["train"]
+    except FileNotFoundError as error:
+        raise BadInput(f"{error.filename} is missing; the channel must be the folder of a prepared run.") from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise BadInput(f"{folder}/manifest.json is no manifest of a prepared run; prepare the data again.") from error
+    if digest != described:
+        raise BadInput(f"{path} is not the file that its manifest describes; prepare the data again.")
+    return manifest
+
+
+def _table(path: Path, manifest: dict[str, Any]) -> Any:
+    """The rows as Arrow has them. Raises BadInput when their columns are not those of the manifest."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            # In batches: memory is not set aside for rows that the file only says it has.
+            table = pa.Table.from_batches(file.iter_batches(BATCH_ROWS), file.schema_arrow)
+        table.validate(full=True)
+        found = {field.name: field.type for field in table.schema}
+        kind = found.get("features", pa.null())
+        vector = (kind.value_type, kind.list_size) if pa.types.is_fixed_size_list(kind) else None
+        wanted = {**dict.fromkeys(manifest["targets"], pa.float64()), "part": pa.string()}
+    # Arrow's input errors are plain OSErrors, its names that are no text ValueErrors.
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"{path} cannot be read ({str(error)!r:.200}); prepare the data again.") from error
+    if not table.num_rows:
+        raise BadInput(f"{path} holds no rows; prepare the data again.")
+    nulls, twice = any(column.null_count for column in table.columns), len(found) < table.num_columns
+    others = [name for name, kind in wanted.items() if found.get(name) != kind]
+    if nulls or twice or others or vector != (pa.float32(), manifest.get("feature_dim")):
+        raise BadInput(f"{path} has other columns than its manifest says; prepare the data again.")
+    return table

@@ -1,5 +1,6 @@
 """Does what the event asks, so that a test sees how the runtime behaves."""
 
+import json
 import os
 import time
 from typing import Any
@@ -29,6 +30,11 @@ def _put(event: dict[str, Any]) -> str:
     return str(boto3.client("s3").put_object(Bucket=event["bucket"], Key=event["key"], Body=body, **conditions)["ETag"])
 
 
+def _measure(event: dict[str, Any]) -> None:
+    told = {"Namespace": "Probe", "Dimensions": [["colour"]], "Metrics": [{"Name": event["name"], "Unit": "Count"}]}
+    print(json.dumps({"_aws": {"Timestamp": 0, "CloudWatchMetrics": [told]}, "colour": "red", event["name"]: [2.0]}))
+
+
 def _allocate(event: dict[str, Any]) -> int:
     return len(bytearray(event["megabytes"] << 20))
 
@@ -39,6 +45,7 @@ ACTIONS: dict[str, Any] = {
     "sleep": lambda event: time.sleep(event["seconds"]),
     "exit": lambda event: os._exit(3),
     "allocate": _allocate,
+    "measure": _measure,
     "put": _put,
     "environment": lambda event: dict(os.environ),
     "who": lambda event: boto3.client("sts").get_caller_identity()["Arn"],
