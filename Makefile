@@ -8,7 +8,7 @@ TOOLED := .venv/tooled
 PIP := PYTHONWARNINGS=ignore $(VENV)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check build bench images clean
+.PHONY: help install run test check build faults bench images clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,11 @@ check: $(TOOLED) build ## Lint, types, import rules, the template, the state mac
 
 build: $(INSTALLED) ## Build the application as sam deploy ships it, and validate the template
 	$(VENV)/python -m local.build
+
+# Interleavings of `make faults`.
+N ?= 100000
+faults: $(TOOLED) ## Interleave runs, promotions, rollbacks and scorers with faults: make faults N=100000
+	$(VENV)/python -m tests.faults.simulator --interleavings $(N)
 
 bench: $(TOOLED) ## Measure us beside the alternatives; tables and bench/results
 	$(VENV)/python -m local.install
