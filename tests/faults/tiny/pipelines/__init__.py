@@ -1,0 +1,1 @@
+"""The pipelines of the kill tests, in place of the product's."""
