@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import unquote
 
 Check = tuple[str, str]
+SUBRESOURCES = {"tagging", "acl", "uploadId", "uploads", "retention", "versionId"}
 
 
 def further_checks(
@@ -18,19 +19,19 @@ def further_checks(
 ) -> list[Check]:
     """Actions and resources that a request on an object needs too; `exists` tells whether its key is there.
 
-    A missing key is 404 only to those who may list the bucket, a conditional write reads the object's ETag, and tags
-    sent along are tagging.
+    A missing key is 404 only to those who may list the bucket, whether it is to be read or tagged; a conditional write
+    reads the object's ETag, and tags sent along, also when a file begins to go up in parts, are tagging.
     """
     bucket, _, key = path.lstrip("/").partition("/")
-    if not bucket or not key or subresources & {"tagging", "acl", "uploadId", "uploads", "retention", "versionId"}:
+    if not bucket or not key:
         return []
-    resource = f"arn:aws:s3:::{bucket}/{key}"
-    if method in ("GET", "HEAD"):
+    resource, part = f"arn:aws:s3:::{bucket}/{key}", subresources & SUBRESOURCES
+    if (method in ("GET", "HEAD") and not part) or (method == "PUT" and part == {"tagging"}):
         return [] if exists else [("s3:ListBucket", f"arn:aws:s3:::{bucket}")]
-    if method != "PUT":
-        return []
-    needed = {"x-amz-tagging": "s3:PutObjectTagging", "if-match": "s3:GetObject"}
-    return [(action, resource) for header, action in needed.items() if headers.get(header)]
+    if (method == "PUT" and not part) or (method == "POST" and part == {"uploads"}):
+        needed = {"x-amz-tagging": "s3:PutObjectTagging", "if-match": "s3:GetObject"}
+        return [(action, resource) for header, action in needed.items() if headers.get(header)]
+    return []
 
 
 def install() -> None:

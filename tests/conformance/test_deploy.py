@@ -151,12 +151,19 @@ def test_a_bucket_that_demands_tls_admits_a_function_over_loopback(emulator: Any
     assert emulator.client("s3", **key).put_object(Bucket=bucket, Key="k", Body=b"")["ETag"]
 
 
-def test_a_missing_object_is_404_only_to_a_role_that_may_list(emulator: Any, deployment: Any) -> None:
+@pytest.mark.parametrize(
+    ("call", "action", "given"),
+    [("get_object", "s3:GetObject", {}), ("put_object_tagging", "s3:PutObjectTagging", {"Tagging": {"TagSet": []}})],
+)
+def test_a_missing_object_is_404_only_to_a_role_that_may_list(
+    emulator: Any, deployment: Any, call: str, action: str, given: dict[str, Any]
+) -> None:
     bucket = deployment.outputs["BucketName"]
     codes = []
-    for name, actions in (("reads", ["s3:GetObject"]), ("reads-lists", ["s3:GetObject", "s3:ListBucket"])):
+    for name, actions in ((call, [action]), (f"{call}-lists", [action, "s3:ListBucket"])):
+        client = emulator.client("s3", **role_with(emulator, name, *actions))
         with pytest.raises(ClientError) as missing:
-            emulator.client("s3", **role_with(emulator, name, *actions)).get_object(Bucket=bucket, Key="never")
+            getattr(client, call)(Bucket=bucket, Key="never", **given)
         codes.append(missing.value.response["ResponseMetadata"]["HTTPStatusCode"])
     assert codes == [403, 404]
 

@@ -67,8 +67,8 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
 def test_an_alarm_says_what_is_wrong_to_the_people_of_the_topic(name: str) -> None:
     assert ALARMS[name]["AlarmDescription"]
     assert ALARMS[name]["AlarmActions"] == [{"Ref": "OutcomesTopic"}]
-    (statement,) = RESOURCES["OutcomesTopicPolicy"]["Properties"]["PolicyDocument"]["Statement"]
-    assert "cloudwatch.amazonaws.com" in statement["Principal"]["Service"]
+    statements = RESOURCES["OutcomesTopicPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert any("cloudwatch.amazonaws.com" in each["Principal"]["Service"] for each in statements)
     assert RESOURCES["OutcomesEmail"]["Properties"]["TopicArn"] == {"Ref": "OutcomesTopic"}
 
 

@@ -1,5 +1,6 @@
 """The simulator: finds nothing in the product, finds every known bug, and tells the same story twice."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from tests.faults.simulator import bugs, interleaving, machine
 from tests.faults.simulator.__main__ import simulated
 from tests.faults.simulator.interleaving import Outcome
 from tests.faults.simulator.minimise import minimise
+from tests.faults.simulator.scene import NOW
 
 CLEAN, FOUND = 0, 1
 EXPLORED = 1000
@@ -84,11 +86,14 @@ def test_the_command_prints_what_it_injected_and_ends_with_0() -> None:
 
 
 def test_the_command_ends_with_1_and_tells_seed_rule_and_schedule_of_a_finding() -> None:
-    said = command("--interleavings", "200", "--seed", "1", "--bug", "the history after the pointer")
+    bug = "takes a lost answer for a success"
+    found = found_with(bug)
+    assert found
+    said = command("--interleavings", "1", "--seed", str(found.seed), "--bug", bug)
     assert said.returncode == FOUND
-    assert "Broken: history comes before the pointer" in said.stdout
-    assert "--replay" in said.stdout
-    assert "put model/latest.json" in said.stdout
+    assert "Broken: who says promoted has moved the pointer" in said.stdout
+    assert f"--replay {found.seed} --bug '{bug}'" in said.stdout
+    assert re.search(r"put model/latest\.json <- [A-Z0-9 ]+", said.stdout)
 
 
 @pytest.mark.parametrize("arguments", [("--interleavings", "0"), ("--bug", "nonsense"), ("--replay", "x")], ids=str)
@@ -104,7 +109,7 @@ class Recorded:
     arn, given, needs_approval = "arn", {}, False
 
     def __init__(self) -> None:
-        self.started, self.releasing = interleaving.NOW, False
+        self.started, self.releasing = NOW, False
 
     def create_job(self, name: str, request: Any) -> None:
         return None

@@ -218,17 +218,18 @@ def test_data_that_another_call_of_the_step_replaced_half_is_prepared_anew(tmp_p
     assert store.objects[KEYS.holdout(RUN)].etag == first["etags"]["holdout"]
 
 
-def test_a_call_that_was_overtaken_writes_nothing_over_the_data_of_the_other(tmp_path: Path) -> None:
+@pytest.mark.parametrize("late", [KEYS.manifest(RUN), KEYS.holdout(RUN), KEYS.train(RUN)])
+def test_a_call_that_was_overtaken_writes_nothing_over_the_data_of_the_other(late: str, tmp_path: Path) -> None:
     store = landed()
 
     class Overtaken(MemoryStore):
-        """Another call of the same step comes between the look at the objects and the first write."""
+        """Another call of the same step comes before the write of `late`."""
 
-        def upload(self, path: Path, key: str, **options: Any) -> str:
-            if KEYS.manifest(RUN) not in self.objects:
+        def put(self, key: str, body: bytes, **options: Any) -> str:
+            if key == late and not (tmp_path / "other").exists():
                 (tmp_path / "other").mkdir()
                 run(store, tmp_path / "other", limit=900)
-            return super().upload(path, key, **options)
+            return super().put(key, body, **options)
 
     overtaken = Overtaken()
     overtaken.objects, overtaken.tags = store.objects, store.tags

@@ -24,24 +24,27 @@ def record(kind: type[Record], document: Any, key: str, *, instants: tuple[str, 
 def _fault(kind: type, document: Any, instants: tuple[str, ...]) -> str | None:
     if not isinstance(document, dict):
         return "it is no JSON object"
-    types = _types(kind)
-    if unknown := sorted(map(str, document.keys() - types.keys())):
+    fields = _fields(kind)
+    if unknown := sorted(map(str, document.keys() - fields.keys())):
         return f"it has {unknown[0]!r:.80}"
-    for name, accepted in types.items():
-        if name not in document and not hasattr(kind, name):
-            return f"it lacks {name}"
-        if type(document.get(name)) not in accepted and name in document:
+    for name, (accepted, needed) in fields.items():
+        if name not in document:
+            if needed:
+                return f"it lacks {name}"
+        elif type(document[name]) not in accepted:
             return f"its {name} is of another type"
-        if name in instants and not _is_instant(document.get(name)):
-            return f"its {name} is no instant"
-    return None
+    return next((f"its {name} is no instant" for name in instants if not _is_instant(document.get(name))), None)
 
 
 @cache
-def _types(kind: type) -> dict[str, tuple[type, ...]]:
-    """The types that each field may have; a dictionary's own are its caller's business."""
+def _fields(kind: type) -> dict[str, tuple[set[type], bool]]:
+    """The types that each field may have, a dictionary's own being its caller's business, and whether it must be there.
+
+    A field without a default is one that the class itself knows nothing of.
+    """
     hints = get_type_hints(kind)
-    return {name: tuple(get_origin(each) or each for each in _members(hint)) for name, hint in hints.items()}
+    accepted = {name: {get_origin(each) or each for each in _members(hint)} for name, hint in hints.items()}
+    return {name: (types, not hasattr(kind, name)) for name, types in accepted.items()}
 
 
 def _members(hint: Any) -> tuple[Any, ...]:

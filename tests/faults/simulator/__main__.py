@@ -1,26 +1,27 @@
 """The command behind `make faults`: interleavings on all cores, a table of what happened, and the first finding."""
 
 import argparse
+import gc
 import multiprocessing
 import os
 import random
 import signal
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import groupby
-from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from tests.faults.simulator import bugs, interleaving, stand_ins
+from tests.faults.simulator import bugs, interleaving, past, stand_ins
 from tests.faults.simulator.interleaving import Outcome, Turn
 from tests.faults.simulator.minimise import minimise
+from tests.faults.simulator.parts import TAKES_PART
+from tests.faults.simulator.scratch import scratch
 
 BATCH = 50
 CLEAN, FOUND, INTERRUPTED = 0, 1, 130
@@ -41,7 +42,7 @@ def main() -> int:
     except KeyboardInterrupt:
         console.print("Interrupted.")
         return INTERRUPTED
-    _table(console, happened, time.monotonic() - begun)
+    _tell(console, happened, time.monotonic() - begun)
     if finding is None:
         console.print("[green]No rule was broken.[/]")
         return CLEAN
@@ -105,6 +106,9 @@ def _ignore_interrupts() -> None:
 
 def _batch(job: tuple[int, int, str]) -> tuple[Counter[str], int | None]:
     start, end, bug = job
+    # What there is by now stays for good; what an interleaving leaves behind is looked for less often.
+    gc.freeze()
+    gc.set_threshold(20_000)
     happened: Counter[str] = Counter()
     with simulated(bug):
         for seed in range(start, end):
@@ -120,37 +124,35 @@ def _batch(job: tuple[int, int, str]) -> tuple[Counter[str], int | None]:
 def simulated(bug: str = "no bug") -> Iterator[None]:
     """Everything that an interleaving needs, until the block ends."""
     with scratch(), stand_ins.simulated():
-        interleaving.prepare()
+        past.prepare()
         with bugs.BUGS[bug]():
             yield
 
 
-@contextmanager
-def scratch() -> Iterator[None]:
-    """Temporary files in memory, where there is such a place: the steps make and remove thousands of folders."""
-    memory = Path("/dev/shm")
-    before = tempfile.tempdir
-    with tempfile.TemporaryDirectory(prefix="ratchet-faults-", dir=memory if memory.is_dir() else None) as folder:
-        tempfile.tempdir = folder
-        try:
-            yield
-        finally:
-            tempfile.tempdir = before
-
-
-def _table(console: Console, happened: Counter[str], seconds: float) -> None:
-    count = happened.pop("interleavings")
-    changes, ends = happened.pop("changes"), {what: happened.pop(what) for what in [*happened] if what.startswith(END)}
-    table = Table("what happened", "how often", box=None, header_style="dim")
-    table.columns[1].justify = "right"
-    for what, often in sorted(happened.items(), key=lambda row: -row[1]):
-        if not what.startswith(UNCOUNTED):
-            table.add_row(what, f"{often:,}")
-    console.print(table)
-    told = ", ".join(f"{often:,} {what.removeprefix(END)}" for what, often in sorted(ends.items()))
-    console.print(f"Executions ended by themselves: {told}", soft_wrap=True)
+def _tell(console: Console, happened: Counter[str], seconds: float) -> None:
+    """Who took part and what befell them, how often."""
+    told = {what: often for what, often in happened.items() if not what.startswith(UNCOUNTED)}
+    count, changes = told.pop("interleavings"), told.pop("changes")
+    parts, ends = _split(told, TAKES_PART), _split(told, END)
+    _table(console, "who took part", parts)
+    _table(console, "what was injected", told)
+    listed = ", ".join(f"{often:,} {what}" for what, often in sorted(ends.items()))
+    console.print(f"Executions ended by themselves: {listed}", soft_wrap=True)
     each = 1000 * seconds / count
     console.print(f"{count:,} interleavings, {changes:,} changes looked at, in {seconds:.0f} s ({each:.1f} ms each)")
+
+
+def _split(told: dict[str, int], start: str) -> dict[str, int]:
+    """Takes out what begins so, and names it without that."""
+    return {what.removeprefix(start): told.pop(what) for what in list(told) if what.startswith(start)}
+
+
+def _table(console: Console, title: str, counts: dict[str, int]) -> None:
+    table = Table(title, "how often", box=None, header_style="dim")
+    table.columns[0].min_width, table.columns[1].justify = 36, "right"
+    for what, often in sorted(counts.items(), key=lambda row: -row[1]):
+        table.add_row(what, f"{often:,}")
+    console.print(table)
 
 
 def _replay(console: Console, seed: int, bug: str) -> int:
@@ -160,17 +162,18 @@ def _replay(console: Console, seed: int, bug: str) -> int:
         if found.violation is None:
             console.print(f"Seed {seed} breaks no rule.")
             return CLEAN
-        tell(console, found, minimise(found))
+        tell(console, found, minimise(found), "" if bug == "no bug" else f" --bug '{bug}'")
     return FOUND
 
 
-def tell(console: Console, found: Outcome, shortest: Outcome) -> None:
+def tell(console: Console, found: Outcome, shortest: Outcome, options: str) -> None:
     """Prints a finding: seed, rule, and the shortest schedule that breaks it."""
     assert found.violation
     assert shortest.violation
     console.print(f"[red]Broken:[/] {found.violation.rule}")
     console.print(shortest.violation.detail, style="dim", markup=False, soft_wrap=True)
-    console.print(f"Seed {found.seed}; to play it again: python -m tests.faults.simulator --replay {found.seed}")
+    again = f"python -m tests.faults.simulator --replay {found.seed}{options}"
+    console.print(f"Seed {found.seed}; to play it again: {again}", soft_wrap=True)
     console.print(f"{len(found.decisions)} decisions, of which these {len(shortest.story)} suffice:")
     for part in shortest.parts:
         console.print(f"  {part.kind} {part.name} {part.about}", style="cyan", markup=False, soft_wrap=True)
@@ -180,18 +183,24 @@ def tell(console: Console, found: Outcome, shortest: Outcome) -> None:
 
 
 def lines(story: list[Turn]) -> Iterator[str]:
-    """The story with a line for each spell of one process: its reads are counted, its writes and mishaps named."""
+    """The story with a line for each spell of one process: what went well is counted, writes and mishaps are named."""
     for who, spell in groupby(story, lambda turn: turn.who):
-        reads, told = 0, []
-        for turn in spell:
-            if turn.mishap or turn.request.startswith(("put ", "tag ")):
-                told += [f"{reads} reads"] if reads else []
-                told.append(f"{turn.request} <- {turn.mishap.upper()}".strip() if turn.mishap else turn.request)
-                reads = 0
-            else:
-                reads += 1
-        told += [f"{reads} reads"] if reads else []
+        told = [
+            part
+            for kind, turns in groupby(spell, _counted_as)
+            for part in ([f"{len(list(turns))} {kind}"] if kind else map(_told, turns))
+        ]
         yield f"{who}: {'; '.join(told)}"
+
+
+def _counted_as(turn: Turn) -> str:
+    if turn.mishap or turn.request.startswith("put "):
+        return ""
+    return "tags" if turn.request.startswith("tag ") else "reads"
+
+
+def _told(turn: Turn) -> str:
+    return f"{turn.request} <- {turn.mishap.upper()}".strip() if turn.mishap else turn.request
 
 
 if __name__ == "__main__":

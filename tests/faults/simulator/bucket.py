@@ -5,8 +5,8 @@ Etags are MD5 sums as S3's are, so the same bytes have the same tag again.
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from ratchet.errors import BadInput, ForeignDocument, Unavailable
 from ratchet.store import Ambiguous, Listed, PreconditionFailed, Stored
@@ -30,8 +30,7 @@ FRESH = 40
 """Steps for which a stale listing does not show a new object."""
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(NamedTuple):
     """A write on its way: a body, or None where only the tags are replaced."""
 
     key: str
@@ -110,7 +109,8 @@ class Requests:
         found = self.get(key)
         if found is None:
             return None
-        path.write_bytes(found.body)
+        with open(path, "wb", buffering=0) as file:  # noqa: PTH123 - files are written by the thousand
+            file.write(found.body)
         return found.etag
 
     def stream(self, key: str, start: int = 0) -> Iterator[bytes]:

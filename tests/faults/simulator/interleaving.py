@@ -7,48 +7,47 @@ import random
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import cache
+from typing import NamedTuple
 
-from tests.faults.simulator import machine, stand_ins
+from tests.faults.simulator import stand_ins
 from tests.faults.simulator.bucket import BEFALLS
-from tests.faults.simulator.invariants import Violation, require
-from tests.faults.simulator.source import EVENTS, Table
-from tests.faults.simulator.world import NOW, Execution, World, instant
+from tests.faults.simulator.ends import settle
+from tests.faults.simulator.executions import Execution
+from tests.faults.simulator.parts import TAKES_PART, Part, draw_parts, join, theme
+from tests.faults.simulator.past import begin
+from tests.faults.simulator.rules.seen import KEYS, Violation
+from tests.faults.simulator.world import World
 
-NETWORK = "network"
-MOST_STEPS = 6000
+NETWORK, BEGINS = "network", "begins"
 FAULT_RATES = (0.0, 0.02, 0.05, 0.1)
 AIMS = ({"put": 1, "other": 1}, {"put": 5, "other": 0})
 """Faults befall all requests alike, or writes alone and those often."""
 PERSISTENCE = (0.0, 0.5, 0.9, 0.97)
 """How likely it is that whoever had the last turn has the next one too: races need both short and long turns."""
-STALLS = (0.0, 0.1, 0.4)
+STALLS = (0.0, 0.1, 0.4, 0.4)
 """How likely a process comes to a halt before a write: what it read may then be out of date when it goes on."""
+DECIDING = {KEYS.pointer(), KEYS.tests()}
+OFTEN = 4
 WORLD_EVENTS = ("abort", "abort, its child lives", "time-out", "connection to a function lost", "lease expires")
-OVERTAKING = ("connection to a function lost", "connection to a function lost", "abort", "lease expires")
+OVERTAKING = (
+    "connection to a function lost",
+    "connection to a function lost",
+    "connection to a function lost",
+    "abort",
+    "lease expires",
+)
 """After which somebody else may do what a process that came to a halt was about to do."""
 JOB_EVENTS = {"train": ("job fails",), "upload": ("job writes no bundle",)}
 
 
-@dataclass(frozen=True)
-class Decision:
-    """Whose turn it is, and what befalls it; or an event of the world upon an execution."""
+class Decision(NamedTuple):
+    """Whose turn it is, and what befalls it; or an event of the world upon an execution; or that somebody begins."""
 
     who: str
     what: str = "go"
 
 
-@dataclass(frozen=True)
-class Part:
-    """Who takes part: a run with its input, a scorer, a person or the source."""
-
-    kind: str
-    name: str
-    about: dict[str, object] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Turn:
+class Turn(NamedTuple):
     """What a decision came to: a request of a process, or an event of the world."""
 
     who: str
@@ -68,48 +67,6 @@ class Outcome:
     story: list[Turn] = field(default_factory=list)
 
 
-def draw_parts(seed: int) -> list[Part]:
-    """Who takes part in the interleaving of that seed."""
-    chance = random.Random(f"parts {seed}")
-    theme = _theme(seed)
-    forms = _forms(theme, prepared=_champions(seed) > 0)
-    runs = range(chance.choice([1, 2, 2, 3, 3]))
-    parts = [Part("run", f"run{number}", _given(chance, forms)) for number in runs]
-    twice = [part for part in parts if "scheduledTime" in part.about["given"]]  # type: ignore[operator]
-    if twice and chance.random() < 0.4:
-        parts.append(Part("run", f"{twice[0].name} again", twice[0].about))
-    for number in range(chance.choice([1, 2, 3] if theme == "promotion" else [0, 0, 1])):
-        parts.append(Part("rollback", f"person{number}", {"to": chance.choice([None, None, 0, 2])}))
-    parts += [Part("scorer", f"scorer{n}", {"calls": chance.randint(2, 6)}) for n in range(chance.choice([0, 1, 2]))]
-    if theme == "extraction" or chance.random() < 0.5:
-        events = [chance.choice(EVENTS) for _ in range(chance.randint(1, 12))]
-        parts.append(Part("source", "source", {"events": events}))
-    return parts
-
-
-def _theme(seed: int) -> str:
-    return random.Random(f"theme {seed}").choice(["promotion", "extraction", "both"])
-
-
-def _forms(theme: str, prepared: bool) -> list[str]:
-    whole = ["scheduledTime", "scheduledTime", "at", "sinceTs"]
-    if theme == "promotion" and prepared:
-        return ["skipDataPrep", "skipDataPrep", "skipDataPrep", "scheduledTime"]
-    return [*whole, "skipDataPrep"] if theme == "both" and prepared else whole
-
-
-def _given(chance: random.Random, forms: list[str]) -> dict[str, object]:
-    hour, form = chance.choice([0, 1, 1, 2]), chance.choice(forms)
-    own: dict[str, object] = {"at": instant(hour + chance.choice([0.2, 0.3, 0.4]))}
-    if form == "scheduledTime":
-        own = {"scheduledTime": instant(hour)}
-    elif form == "sinceTs":
-        own |= {"sinceTs": instant(-8)}
-    elif form == "skipDataPrep":
-        own |= {"skipDataPrep": True}
-    return {"given": own, "approval": chance.random() < 0.15}
-
-
 def explore(seed: int) -> Outcome:
     """The interleaving of that seed."""
     return _play(seed, draw_parts(seed), None)
@@ -122,18 +79,21 @@ def replay(seed: int, parts: list[Part], decisions: list[Decision]) -> Outcome:
 
 def _play(seed: int, parts: list[Part], decisions: list[Decision] | None) -> Outcome:
     stand_ins.COMPARED.clear()
-    world = _begin(seed)
+    world = begin(seed)
     played = Outcome(seed, parts, [] if decisions is None else decisions, world.happened)
     try:
         for part in parts:
-            _join(world, part)
+            if part.later:
+                world.later[part.name] = part
+            else:
+                join(world, part)
         if decisions is None:
             _wander(world, played)
         else:
             for decision in decisions:
                 _tell(world, decision, played.story)
                 _decide(world, decision)
-        _settle(world)
+        settle(world)
     except Violation as violation:
         played.violation = violation
     finally:
@@ -141,80 +101,51 @@ def _play(seed: int, parts: list[Part], decisions: list[Decision] | None) -> Out
     return played
 
 
-def prepare() -> None:
-    """Makes the pasts that worlds begin with: before a bug is planted."""
-    for champions in (0, 5):
-        _past(champions)
-
-
-def _begin(seed: int) -> World:
-    """A world with five champions in its past, or with none."""
-    first = _past(_champions(seed))
-    world = World(seed, first.bucket.copy(), {name: table.copy() for name, table in first.tables.items()})
-    first.watch.copy_to(world.watch)
-    world.now = first.now
-    return world
-
-
-def _champions(seed: int) -> int:
-    return 5 if random.Random(f"past {seed}").random() < 0.85 else 0
-
-
-@cache
-def _past(champions: int) -> World:
-    tables = {name: Table(NOW - timedelta(hours=6), 6) for name in ("left", "right")}
-    world = World(0, tables=tables)
-    for number in range(champions):
-        for table in world.tables.values():
-            table.happen("new", stand_ins.OVERLAP_MINUTES)
-        world.now = NOW - timedelta(hours=5 - number)
-        execution = world.start(f"past{number}", {"scheduledTime": instant(number - 5)})
-        drain(world)
-        assert execution.status == "SUCCEEDED"
-    world.now = NOW
-    return world
-
-
-def _join(world: World, part: Part) -> None:
-    about = part.about
-    if part.kind == "run":
-        execution = world.start(part.name, about["given"], needs_approval=bool(about["approval"]))  # type: ignore[arg-type]
-        if execution.needs_approval:
-            world.approve(execution)
-    elif part.kind == "rollback":
-        number = about["to"]
-        world.roll_back(part.name, None if number is None else instant(int(number) - 5).replace(":", "-"))  # type: ignore[call-overload]
-    elif part.kind == "scorer":
-        world.scorer(part.name, about["calls"])  # type: ignore[arg-type]
-    else:
-        world.rows_change(part.name, about["events"])  # type: ignore[arg-type]
-
-
 def _wander(world: World, played: Outcome) -> None:
     """Random turns and faults until everything has ended or enough has happened."""
     chance = random.Random(f"turns {played.seed}")
-    theme = _theme(played.seed)
+    about = theme(played.seed)
     rate, stays, stalls = (chance.choice(each) for each in (FAULT_RATES, PERSISTENCE, STALLS))
     aim = chance.choice(AIMS)
     last, stalled = "", dict[str, int]()
-    for number in range(chance.choice([60, 200, 500, 1000])):
-        alive = world.alive()
-        if not alive:
+    for number in range(chance.choice([60, 150, 300, 600])):
+        if not world.processes and world.later:
+            _record(world, played, Decision(next(iter(world.later)), BEGINS))
+        if not world.processes:
             return
-        moving = [name for name in alive if stalled.get(name, 0) <= number] or alive
-        last = last if last in moving and chance.random() < stays else chance.choice(moving)
-        writing = world.processes[last].waiting[0] == "put"
-        if last not in stalled and chance.random() < stalls * (1 if writing else 0.1):
+        if last not in world.processes or stalled.get(last, 0) > number or chance.random() >= stays:
+            moving = [name for name in world.processes if stalled.get(name, 0) <= number]
+            last = chance.choice(moving or world.alive())
+        operation, key = world.processes[last].waiting
+        kind = "put" if operation == "put" else "other"
+        if last not in stalled and chance.random() < stalls * (1 if kind == "put" else 0.1):
             stalled[last] = number + chance.randint(5, 200)
-            overtaken = world.execution_of(last)
-            if overtaken and chance.random() < 0.4:
-                _record(world, played, Decision(overtaken.name, chance.choice(OVERTAKING)))
+            if chance.random() < 0.7:
+                _overtake(world, played, last, chance)
             continue
         stalled.pop(last, None)
         decision = Decision(last)
-        if chance.random() < rate * aim["put" if writing else "other"]:
-            decision = _mishap(world, last, theme, chance)
+        if chance.random() < min(0.5, rate * aim[kind] * (OFTEN if _decides(operation, key) else 1)):
+            decision = _mishap(world, last, about, chance)
         _record(world, played, decision)
+
+
+def _overtake(world: World, played: Outcome, name: str, chance: random.Random) -> None:
+    """Has others do what a process that came to a halt was about to do, and what it read change meanwhile."""
+    overtaken, landing = world.execution_of(name), world.processes[name].waiting[1].startswith("landing/")
+    if overtaken:
+        _record(world, played, Decision(overtaken.name, chance.choice(OVERTAKING)))
+        if world.later and chance.random() < 0.7:
+            _record(world, played, Decision(next(iter(world.later)), BEGINS))
+    for _ in range(3 if overtaken and landing else 0):
+        _record(world, played, Decision("source"))
+
+
+def _decides(operation: str, key: str) -> bool:
+    """Whether much depends on a request of which there are few: something befalls these more often."""
+    if operation == "put":
+        return key in DECIDING
+    return operation in JOB_EVENTS or (operation == "get" and key.endswith("/model.tar.gz"))
 
 
 def _record(world: World, played: Outcome, decision: Decision) -> None:
@@ -222,16 +153,18 @@ def _record(world: World, played: Outcome, decision: Decision) -> None:
     _decide(world, decision)
 
 
-def _mishap(world: World, name: str, theme: str, chance: random.Random) -> Decision:
-    if chance.random() < (0.5 if theme == "extraction" else 0.15):
+def _mishap(world: World, name: str, about: str, chance: random.Random) -> Decision:
+    if chance.random() < (0.5 if about == "extraction" else 0.15):
         executions = [each for each in world.executions.values() if each.status == "RUNNING"]
         if executions:
             return Decision(chance.choice(executions).name, chance.choice(WORLD_EVENTS))
     if world.bucket.late and chance.random() < 0.5:
         return Decision(NETWORK, "a late write takes effect")
     operation = world.processes[name].waiting[0]
-    may = [what for what, operations in BEFALLS.items() if operation in operations]
-    may += JOB_EVENTS.get(operation, ())
+    # What can befall no other kind of request comes as often as all that can befall any.
+    own = [what for what, operations in BEFALLS.items() if operations == (operation,)]
+    own += JOB_EVENTS.get(operation, ())
+    may = own if own and chance.random() < 0.5 else [what for what, able in BEFALLS.items() if operation in able] + own
     return Decision(name, chance.choice(may)) if may else Decision(name)
 
 
@@ -239,6 +172,9 @@ def _decide(world: World, decision: Decision) -> None:
     """Carries a decision out, where its subject is still there."""
     who, what = decision.who, decision.what
     if not _has_subject(world, decision):
+        return
+    if what == BEGINS:
+        join(world, world.later.pop(who))
         return
     if what != "go":
         world.happened[what] += 1
@@ -252,6 +188,8 @@ def _decide(world: World, decision: Decision) -> None:
 
 
 def _has_subject(world: World, decision: Decision) -> bool:
+    if decision.what == BEGINS:
+        return decision.who in world.later
     if decision.what in WORLD_EVENTS:
         execution = world.executions.get(f"arn:{decision.who}")
         return execution is not None and execution.status == "RUNNING"
@@ -272,7 +210,7 @@ def _tell(world: World, decision: Decision, story: list[Turn]) -> None:
     mishap = "" if decision.what == "go" else decision.what
     if not _has_subject(world, decision):
         return
-    if decision.what in WORLD_EVENTS:
+    if decision.what in {BEGINS, *WORLD_EVENTS}:
         story.append(Turn(decision.who, "", mishap))
     elif decision.who == NETWORK:
         late = world.bucket.late[0]
@@ -283,43 +221,12 @@ def _tell(world: World, decision: Decision, story: list[Turn]) -> None:
 
 def _take_up(world: World) -> None:
     """An operator sees a failed run and takes it up again while others still run."""
-    for run in list(world.watch.failed_runs):
+    for run in list(world.watch.failed_runs) if world.watch.failed_runs else ():
         name = f"resumed {run}"
         if world.executions.get(f"arn:{name}") is None and f"operator {name}" not in world.processes:
             if world.happened[f"seen {run}"]:
                 continue
             world.happened[f"seen {run}"] += 1
-            if world.chance(f"operator {run}").random() < 0.5:
+            if world.chance(f"operator {run}").random() < 0.3:
+                world.happened[f"{TAKES_PART}failed runs taken up again"] += 1
                 world.resume(name, run)
-
-
-def _settle(world: World) -> None:
-    """Lets everything end without further faults, takes up what failed, and has the last run find what came late."""
-    while world.bucket.late:
-        world.bucket.land_late(world.bucket.late[0])
-    drain(world)
-    for attempt in range(4):
-        for run in list(world.watch.failed_runs):
-            world.start(f"last resort {attempt} {run}", {"resume": run})
-            drain(world)
-    world.now += timedelta(hours=25)
-    run = instant(40).replace(":", "-")
-    world.start("the last extraction", {"run_ts": run}, definition=machine.extraction)
-    drain(world)
-    if world.watch.expiring():
-        world.start("the last evaluation", {"at": instant(41), "skipDataPrep": True})
-        drain(world)
-        require(not world.watch.expiring(), "what the champion needs does not expire", world.watch.expiring())
-    world.watch.final()
-
-
-def drain(world: World) -> None:
-    """Everybody goes on in turn, without faults, until all have ended."""
-    for _ in range(MOST_STEPS):
-        names = world.alive()
-        if not names:
-            return
-        for name in names:
-            if name in world.processes:
-                world.turn(name)
-    raise Violation("everything comes to an end", ", ".join(world.alive()))

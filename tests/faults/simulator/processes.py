@@ -34,7 +34,9 @@ class Process:
     def resume(self, action: str = "go") -> None:
         """Lets the program go on until it is about to send the next request, or ends."""
         # Whoever resumes is who the turn comes back to.
-        self._greenlet.parent = getcurrent()
+        here = getcurrent()
+        if self._greenlet.parent is not here:
+            self._greenlet.parent = here
         waiting = self._greenlet.switch(action)
         if self._greenlet.dead:
             self.done = True

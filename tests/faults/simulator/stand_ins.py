@@ -6,6 +6,7 @@ a challenger beats the champion when its number is greater.
 
 import json
 import sys
+import tempfile
 import types
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -31,6 +32,8 @@ from ratchet.serving import champion, session
 from ratchet.source_archive import Archive
 from ratchet.tables import dataset, landing_file, prepare, set_aside
 from ratchet.tables.dataset import Dataset
+
+from tests.faults.simulator.scratch import Folder
 
 NAME = "simulated"
 LEFT = catalog.Table("ts", {"ts": "timestamp", "vector": "float32[2]"})
@@ -254,6 +257,7 @@ class Source(Archive):
 
 
 _STAND_INS: list[tuple[Any, str, Any]] = [
+    *((module, "TemporaryDirectory", Folder) for module in (tempfile, evaluate, champion)),
     *((module, "read_bundle", read_bundle) for module in (training, candidates, champion)),
     (session, "load", load_session),
     (evidence, "examine", examine),

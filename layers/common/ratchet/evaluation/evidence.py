@@ -111,7 +111,10 @@ def _manifest(store: ObjectStore, uri: str) -> Document:
     stored = store.get(key)
     if stored is None:
         raise ContractError(f"{uri} is missing; prepare the data again.")
-    return decode(stored, key)
+    manifest = decode(stored, key)
+    if "digests" not in manifest:
+        raise ContractError(f"{uri} is not finished; prepare the data again.")
+    return manifest
 
 
 def _rival(store: ObjectStore, champion: Pointer | None, pipeline: Pipeline, folder: Path) -> Candidate | None:

@@ -38,12 +38,15 @@ def plan(store: ObjectStore, keys: Keys, run_ts: str, champion_seq: int, until: 
 def record(store: ObjectStore, keys: Keys, test: Entry, *, execution: str, token: int) -> None:
     """Writes a planned test down, once per run and champion.
 
-    Raises LeaseLost when the lease is not that execution's any more, Unavailable when other writers keep winning.
+    Raises LeaseLost when the lease is not that execution's any more, Unavailable when a run that lost its lease wrote
+    one down after this was planned (it has the number) or other writers keep winning.
     """
     for _ in range(_ATTEMPTS):
         tests, etag = _read(store, keys)
         if test in tests:
             return
+        if _plan(tests, test.run_ts, test.champion_seq, test.until) != test:
+            raise Unavailable(f"Another run's test came into {keys.tests()} meanwhile; this run is judged again.")
         lease.check(store, keys, execution=execution, token=token)
         others = [entry for entry in tests if (entry.run_ts, entry.champion_seq) != (test.run_ts, test.champion_seq)]
         body = encode({"tests": [asdict(entry) for entry in [*others, test][-KEPT:]]})

@@ -66,7 +66,7 @@ def merge(old: Columns, new: Columns, key: str, *, without: Column) -> tuple[Col
     Both are sorted and unique by key; so is the answer.
     """
     changed = _differing(old, new, key)
-    dropped = np.isin(old[key], without)
+    dropped = np.isin(old[key], without) if len(without) else np.zeros(len(old[key]), dtype=bool)
     kept = take(old, ~(dropped | np.isin(old[key], new[key])))
     both = join([kept, new])
     return take(both, np.argsort(both[key], kind="stable")), changed + int(dropped.sum())

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from ratchet import lease
 from ratchet.catalog import Pipeline
@@ -91,6 +92,7 @@ def _make(
     quarantine_uri = _quarantine(store, pipeline, order, made, aside)
     if made.kept < pipeline.data.min_rows or any(not made.counts[part] for part in PARTS):
         return _too_few(made.kept, "sound", pipeline)
+    _reopen(pipeline, order, found)
     etags = {
         "holdout": found.upload(made.files["holdout"], pipeline.keys.holdout(order.run_ts), tags=EXPIRES),
         "train": found.upload(made.files["train"], pipeline.keys.train(order.run_ts), tags=EXPIRES),
@@ -99,6 +101,15 @@ def _make(
     manifest = {**facts, "quarantine_uri": quarantine_uri, "etags": etags}
     found.put(pipeline.keys.manifest(order.run_ts), encode(manifest), tags=EXPIRES)
     return manifest
+
+
+def _reopen(pipeline: Pipeline, order: Order, found: Versions) -> None:
+    """Takes the place of the manifest before the data changes, so that no call that began earlier finishes over it.
+
+    Each call by a mark of its own: the same bytes would be taken for one's own. Raises Unavailable.
+    """
+    unfinished = {"pipeline": pipeline.name, "run_ts": order.run_ts, "unfinished": uuid4().hex}
+    found.put(pipeline.keys.manifest(order.run_ts), encode(unfinished), tags=EXPIRES)
 
 
 def _fetch(store: ObjectStore, pipeline: Pipeline, mark: Watermark, folder: Path) -> list[Path]:
