@@ -26,7 +26,7 @@ RUN = {"at": iso(SECOND)}
 RESUMED = {"resume": run_name(SECOND)}
 SCORE, ROLLBACK = {"pipeline": "tiny"}, {"pipeline": "tiny", "of": run_name(SECOND), "why": "worse", "who": "a person"}
 WRITES = {
-    **{"claim_run": 1, "take_lease": 1, "extract": 4, "prepare": 4, "stage_training": 1, "confirm_training": 1},
+    **{"claim_run": 1, "take_lease": 1, "extract": 4, "prepare": 5, "stage_training": 1, "confirm_training": 1},
     **{"evaluate": 9, "promote": 8, "give_back_lease": 2},
 }
 """How often each step of an undisturbed run writes to S3; a test keeps it true."""

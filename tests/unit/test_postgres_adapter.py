@@ -1,5 +1,6 @@
 """The PostgreSQL adapter against a real server: types, keyset pages, bad rows, named errors."""
 
+import re
 from datetime import UTC, date, datetime
 
 import numpy as np
@@ -236,6 +237,14 @@ def test_a_slow_statement_halves_the_page_and_names_the_index(db, source, monkey
     monkeypatch.setattr(postgres, "STATEMENT_MILLISECONDS", 30)
     with pytest.raises(Unavailable, match="index on ts"):
         source.page("t", TABLE, after=None, limit=100)
+
+
+@pytest.mark.parametrize("password", ["horse@battery", "horse/battery", "bat%tery", "horse@bat/tery"])
+def test_a_password_that_is_not_quoted_for_a_url_is_a_bad_configuration_and_not_repeated(password):
+    with pytest.raises(BadConfiguration, match="db_url") as caught:
+        PostgresSource(f"postgresql://postgres:{password}@127.0.0.1:1/postgres")
+    assert not re.search("horse|bat|tery", str(caught.value))
+    assert caught.value.__cause__ is None
 
 
 @pytest.mark.parametrize("text", ["postgresql://[", "not a url"])

@@ -140,7 +140,20 @@ def test_nothing_is_compared_before_it_is_due(lake):
     assert len(landed(store)) == 400
 
 
-def test_days_with_rejected_rows_are_not_read_again_and_again(lake):
+def test_a_row_that_was_set_aside_and_mended_within_a_month_lands(lake):
+    store, source, clock = lake
+    at = START + 195 * DAY
+    value, source.tables["left"][at] = source.tables["left"][at], None
+    assert run_all(store, source, clock, run="r2", since=START + 190 * DAY).tables["left"].rejected == 1
+    source.tables["left"][at] = value
+    run_all(store, source, clock, run="r3")
+    assert at not in landed(store)
+    clock.forward(hours=25)
+    run_all(store, source, clock, run="r4")
+    assert landed(store) == source.tables["left"]
+
+
+def test_days_with_rows_set_aside_long_ago_are_not_read_again_and_again(lake):
     store, source, clock = lake
     source.tables["left"][START + 10 * DAY] = None
     run_all(store, source, clock, run="r2", since=START)

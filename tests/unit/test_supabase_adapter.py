@@ -10,6 +10,7 @@ from email.utils import format_datetime
 import numpy as np
 import pytest
 from ratchet.adapters import rest as rest_module
+from ratchet.adapters.prediction_table import SupabaseTable
 from ratchet.adapters.rows import Incomplete, decode_page
 from ratchet.adapters.supabase import SupabaseSource
 from ratchet.catalog import Table
@@ -186,6 +187,14 @@ def test_an_unreachable_host_names_the_url_and_the_ways_there(naps):
 def test_a_url_without_http_is_a_bad_configuration(url):
     with pytest.raises(BadConfiguration, match=r"https://<project>\.supabase\.co"):
         SupabaseSource(url, KEY)
+
+
+@pytest.mark.parametrize("url", [KEY, f"https://{KEY}", f"https://{KEY}.supabase.co", f"https://postgres:{KEY}@x.co"])
+@pytest.mark.parametrize("adapter", [SupabaseSource, SupabaseTable])
+def test_a_url_that_holds_the_key_is_a_bad_configuration_and_not_repeated(adapter, url):
+    with pytest.raises(BadConfiguration) as caught:
+        adapter(url, KEY)
+    assert KEY not in str(caught.value)
 
 
 @pytest.mark.parametrize("key", ["", "two words", "schlüssel", "a\nb"])

@@ -34,12 +34,7 @@ class PostgresSource:
 
     def __init__(self, db_url: str, sleep: Callable[[float], None] = time.sleep) -> None:
         """For a `postgresql://` URL or connection string. Raises BadConfiguration when it is neither."""
-        try:
-            psycopg.conninfo.conninfo_to_dict(db_url)
-        except psycopg.ProgrammingError as error:
-            raise BadConfiguration(
-                "The secret's db_url is no connection string; write it as postgresql://user:password@host:5432/postgres."
-            ) from error
+        self._password = _password(db_url)
         self._db_url = db_url
         self._sleep = sleep
         self._connection: Connection | None = None
@@ -124,9 +119,8 @@ class PostgresSource:
 
     def _trouble(self, error: psycopg.Error, name: str) -> str:
         """Why another attempt may help; raises the named error where it cannot."""
-        password = psycopg.conninfo.conninfo_to_dict(self._db_url).get("password")
-        text = " ".join(str(error).split())[:200]
-        text = text.replace(str(password), "***") if password else text
+        said = str(error).replace(self._password, "***") if self._password else str(error)
+        text = " ".join(said.split())[:200]
         state = error.sqlstate or ""
         if state == "57014":
             raise StatementTimeout from error
@@ -134,6 +128,20 @@ class PostgresSource:
         if final:
             raise final from error
         return text
+
+
+def _password(db_url: str) -> str:
+    """The password in a connection string; what follows an unquoted @ or / in it would be taken for host and name."""
+    try:
+        parts = psycopg.conninfo.conninfo_to_dict(db_url)
+    except psycopg.ProgrammingError:
+        # Which quotes what it does not understand, the password perhaps.
+        raise BadConfiguration(
+            "The secret's db_url is no connection string; write it as postgresql://user:password@host:5432/postgres."
+        ) from None
+    if "@" in f"{parts.get('host')}{parts.get('dbname')}":
+        raise BadConfiguration("The password in the secret's db_url has an @ or a /: write them as %40 and %2F.")
+    return str(parts.get("password") or "")
 
 
 def _final(state: str, text: str, name: str) -> RatchetError | None:

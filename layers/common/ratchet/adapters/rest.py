@@ -6,7 +6,6 @@ comes in drips would never end, hence a deadline for the whole.
 """
 
 import random
-import re
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ from typing import Any, TypeVar, cast
 import httpx
 
 from ratchet.adapters.page_limits import StatementTimeout
+from ratchet.adapters.project import quoted
 from ratchet.adapters.rows import Incomplete, parse
 from ratchet.errors import MissingTable, RatchetError, SourceMismatch, SourceRefused, Unavailable
 
@@ -154,8 +154,7 @@ class Transport:
             code, message = document.get("code"), document.get("message")
         except (Incomplete, AttributeError):
             return "", ""
-        text = re.sub(r"\s+", " ", str(message or "")).replace(self._key, "***")
-        return str(code or ""), text[:200]
+        return str(code or ""), quoted(message, self._key)
 
 
 def _retry_after(response: httpx.Response) -> float:

@@ -19,10 +19,11 @@ import simdjson
 from supabase import Client, ClientOptions, create_client
 
 from ratchet.adapters.page_limits import PageLimits
+from ratchet.adapters.project import require
 from ratchet.adapters.rest import DEADLINE_SECONDS, Answer, Sleep, Transport, connections
 from ratchet.adapters.rows import decode_page, parse
 from ratchet.catalog import Table
-from ratchet.errors import BadConfiguration, MissingTable
+from ratchet.errors import MissingTable
 from ratchet.extraction.source import MICROSECOND, Marker, Page, pages
 from ratchet.instants import iso
 
@@ -41,10 +42,7 @@ class SupabaseSource:
 
         Raises BadConfiguration for what cannot be a url or a key.
         """
-        if not url.startswith(("https://", "http://")):
-            raise BadConfiguration(f"The secret's url is '{url}'; write it as https://<project>.supabase.co.")
-        if not key or not key.isascii() or not key.isprintable() or " " in key:
-            raise BadConfiguration("The secret's key is empty or no key; put the project's service_role key there.")
+        require(url, key)
         self._key = key
         self._http = connections(deadline_seconds)
         self._client = _client(url, key, self._http)

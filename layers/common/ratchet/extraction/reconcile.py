@@ -1,6 +1,7 @@
 """Reconciliation: counts per UTC day against the source; a day that differs is read whole, its deletions included.
 
-It finds what an overlap cannot: rows that arrived very late or were deleted, and landing objects that were damaged.
+It finds what an overlap cannot: rows that arrived very late or were deleted, landing objects that were damaged, and
+rows set aside that were mended within a month, which no count shows; `sinceTs` has older ones read again.
 """
 
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from ratchet.extraction.buffer import Buffer
 from ratchet.extraction.landing import Batch
 from ratchet.extraction.progress import Progress
 from ratchet.extraction.source import MICROSECOND, pages
+from ratchet.extraction.watermark import Day
 from ratchet.instants import iso, parse_instant
 
 WINDOW = timedelta(days=31)
@@ -70,7 +72,7 @@ def _windows(progress: Progress, first: datetime, last: datetime) -> Iterator[tu
 
 
 def _differing(progress: Progress, start: datetime, end: datetime) -> list[date]:
-    """The days of a window on which the source and the landing area do not agree."""
+    """The days of a window on which the source and the landing area do not agree, or may not."""
     mark = progress.mark
     end = min(end, (mark.instant or end) + MICROSECOND)
     counts = progress.work.source.counts(mark.table, progress.table, start=start, end=end)
@@ -78,7 +80,8 @@ def _differing(progress: Progress, start: datetime, end: datetime) -> list[date]
     return [
         day
         for day, state in landed.items()
-        if (state.rows + state.rejected if state else 0) != counts.get(day, 0) or (state and _damaged(progress, day))
+        if (state.rows + state.rejected if state else 0) != counts.get(day, 0)
+        or (state and (_damaged(progress, day) or _mended(progress, day, state)))
     ]
 
 
@@ -86,6 +89,11 @@ def _damaged(progress: Progress, day: date) -> bool:
     """Whether the landing object is not the one that the watermark names."""
     key = progress.area.keys.landing(progress.mark.table, day)
     return progress.area.tags.get(key) != progress.mark.days[day.isoformat()].etag
+
+
+def _mended(progress: Progress, day: date, state: Day) -> bool:
+    """Whether rows of the day were set aside that may have been mended since."""
+    return state.rejected > 0 and _midnight(day) > progress.work.clock() - WINDOW
 
 
 def _whole_day(progress: Progress, day: date) -> Batch:
