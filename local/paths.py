@@ -75,6 +75,8 @@ class Paths:
         for folder in (self.root, self.state, self.logs, self.emulator, self.lite, self.root / "envs"):
             folder.mkdir(parents=True, exist_ok=True)
         self.state.chmod(0o755)
+        # Supabase Lite logs its keys.
+        self.logs.chmod(0o700)
 
 
 def default_paths() -> Paths:

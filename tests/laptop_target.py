@@ -50,6 +50,8 @@ class LaptopTarget:
     """A target whose `.ratchet/` is `home`."""
 
     home: Path
+    said: list[str] = field(default_factory=list)
+    """All that commands have printed."""
     _target: list[Target] = field(default_factory=list)
 
     @property
@@ -59,8 +61,13 @@ class LaptopTarget:
 
     def call(self, *arguments: str) -> Said:
         """Runs `ratchet ARGUMENTS --json`."""
+        ran = self.plain(*arguments, "--json")
+        return Said(ran.returncode, json.loads(ran.stdout) if ran.stdout.strip() else None, ran.stderr)
+
+    def plain(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Runs `ratchet ARGUMENTS` as a person does."""
         ran = subprocess.run(
-            [str(COMMAND), *arguments, "--json"],
+            [str(COMMAND), *arguments],
             env=self.environment,
             cwd=self.home,
             capture_output=True,
@@ -68,7 +75,8 @@ class LaptopTarget:
             check=False,
             timeout=900,
         )
-        return Said(ran.returncode, json.loads(ran.stdout) if ran.stdout.strip() else None, ran.stderr)
+        self.said.append(ran.stdout + ran.stderr)
+        return ran
 
     def ratchet(self, *arguments: str, code: int = 0) -> Any:
         """The document of a command that ends with `code`."""
@@ -119,11 +127,15 @@ class LaptopTarget:
         return found.etag if found else None
 
     @property
+    def keys(self) -> dict[str, str]:
+        """The keys and passwords of the local Supabase, by name."""
+        return dict(json.loads(Paths(self.home).keys.read_text()))
+
+    @property
     def database(self) -> str:
         """The libpq URL of the tables' owner."""
         ports = json.loads(Paths(self.home).laptop.read_text())["ports"]
-        password = json.loads(Paths(self.home).keys.read_text())["password"]
-        return f"postgresql://postgres:{password}@127.0.0.1:{ports['postgres']}/postgres"
+        return f"postgresql://postgres:{self.keys['password']}@127.0.0.1:{ports['postgres']}/postgres"
 
     def sql(self, *statements: str) -> list[tuple[Any, ...]]:
         """Runs statements as the tables' owner in one transaction; the rows of the last one."""

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests import faulty_rest
-from tests.faults.supabase_proxy import always, in_front_of
+from tests.faults.supabase_proxy import before_the_source
 from tests.laptop_target import KEYS, LaptopTarget, until
 
 TABLES = ("ai_outputs", "simulations_10m")
@@ -75,18 +75,13 @@ def tainted(laptop: LaptopTarget) -> Any:
         keys = f"select base_ts from (select base_ts from ai_outputs order by 1 offset {start} limit {distinct}) chosen"
         laptop.sql(statement.format(keys=keys))
         start += 100
-    with behind(laptop, NOT_A_NUMBER):
+    with before_the_source(laptop, NOT_A_NUMBER):
         ended = laptop.run()
     laptop.sql(
         "delete from ai_outputs a using ai_outputs b where a.base_ts = b.base_ts and a.ctid > b.ctid",
         "alter table ai_outputs add primary key (base_ts)",
     )
     return ended
-
-
-def supabase(laptop: LaptopTarget) -> str:
-    secret = laptop.client("secretsmanager").get_secret_value(SecretId=laptop.target.output("SupabaseSecret"))
-    return str(json.loads(secret["SecretString"])["url"])
 
 
 def failed(laptop: LaptopTarget, error: str, *said: str, execution: str | None = None) -> dict[str, Any]:
@@ -116,15 +111,6 @@ def test_a_row_is_set_aside_and_counted_for(tainted: Any, laptop: LaptopTarget, 
     rejected = laptop.document(KEYS.manifest(tainted["run_ts"]))["counts"]["rejected"]
     assert {name: number for name, number in rejected.items() if reason in name} != {}, rejected
     assert sum(number for name, number in rejected.items() if reason in name) == count, rejected
-
-
-@contextmanager
-def behind(laptop: LaptopTarget, fault: faulty_rest.Fault) -> Iterator[None]:
-    with (
-        in_front_of(supabase(laptop), always(fault)) as proxy,
-        laptop.secret(lambda fields: {**fields, "url": proxy.url}),
-    ):
-        yield
 
 
 @contextmanager
@@ -186,7 +172,7 @@ SOURCES: dict[str, tuple[Fault, str, tuple[str, ...]]] = {
         ('is no JSON: write it as {"url"',),
     ),
     "HTML instead of JSON": (
-        lambda laptop: behind(laptop, WEB_PAGE),
+        lambda laptop: before_the_source(laptop, WEB_PAGE),
         "SourceMismatch",
         ("answers with a web page", "https://<project>.supabase.co"),
     ),

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from ratchet.instants import parse_instant, run_name
 
+from tests import queues
 from tests.bundles import TARGETS
 from tests.faults import figures
 from tests.laptop_target import KEYS, LaptopTarget, until
@@ -128,25 +129,17 @@ def put_back(scoring: Scoring) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def told(laptop: LaptopTarget) -> Iterator[Callable[[], list[dict[str, Any]]]]:
     """What people are newly told of the alarm on the champion, which is quiet at first."""
-    stack, sqs, sns = laptop.target.stack, laptop.client("sqs"), laptop.client("sns")
+    stack = laptop.target.stack
     found = laptop.client("cloudformation").describe_stack_resource(StackName=stack, LogicalResourceId=ALARM)
     name = found["StackResourceDetail"]["PhysicalResourceId"]
     laptop.client("cloudwatch").set_alarm_state(AlarmName=name, StateValue="OK", StateReason="a test begins")
-    allowed = {"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage"}
-    policy = json.dumps({"Version": "2012-10-17", "Statement": [{**allowed, "Resource": "*"}]})
-    queue = sqs.create_queue(QueueName="told", Attributes={"Policy": policy})["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    topic = laptop.target.output("OutcomesTopicArn")
-    subscribed = sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, ReturnSubscriptionArn=True)
+    with queues.messages(laptop, "told") as queue:
 
-    def messages() -> list[dict[str, Any]]:
-        received = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
-        documents = [json.loads(json.loads(message["Body"])["Message"]) for message in received]
-        return [document for document in documents if document.get("AlarmName") == name]
+        def messages() -> list[dict[str, Any]]:
+            documents = [json.loads(json.loads(body)["Message"]) for body in queue.read()]
+            return [document for document in documents if document.get("AlarmName") == name]
 
-    yield messages
-    sns.unsubscribe(SubscriptionArn=subscribed["SubscriptionArn"])
-    sqs.delete_queue(QueueUrl=queue)
+        yield messages
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """A proxy on loopback in front of the local Supabase: passes requests on, and puts faults in by script."""
 
+import json
 import math
 import re
 import urllib.error
@@ -9,7 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from local.laptop import SECRET
 from tests.faulty_rest import Fault, serve, table_of
+from tests.laptop_target import LaptopTarget
 
 PASSED_ON = ("apikey", "authorization", "accept")
 SOUND = Fault()
@@ -70,3 +73,14 @@ def in_front_of(upstream: str, *script: Injection) -> Iterator[Proxy]:
 def always(fault: Fault) -> Injection:
     """That fault of every request."""
     return Injection(fault, times=math.inf)
+
+
+@contextmanager
+def before_the_source(laptop: LaptopTarget, fault: Fault) -> Iterator[None]:
+    """A stack's source has that fault of every request until the block ends."""
+    secret = laptop.client("secretsmanager").get_secret_value(SecretId=SECRET)
+    with (
+        in_front_of(json.loads(secret["SecretString"])["url"], always(fault)) as proxy,
+        laptop.secret(lambda fields: {**fields, "url": proxy.url}),
+    ):
+        yield

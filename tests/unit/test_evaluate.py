@@ -11,6 +11,7 @@ import pytest
 from ratchet import retention
 from ratchet.errors import BadBundle, BadInput, ContractError, ForeignDocument, GraphDiffers, LeaseLost, Unavailable
 from ratchet.evaluate import Request, evaluate
+from ratchet.evaluation import ledger as tests
 from ratchet.evaluation import measure
 from ratchet.instants import iso
 from ratchet.serving.bundle import read_bundle
@@ -339,6 +340,20 @@ def test_judging_a_run_again_counts_once():
     assert made.evaluation()["comparison"]["tests_since_promotion"] == 1
     assert made.evaluation()["holdout"]["new_rows"] == 300
     assert len(ledger(made)) == 1
+
+
+def test_a_test_that_came_into_the_ledger_meanwhile_has_this_run_judged_again():
+    made = world()
+    store, keys, asked = made.store, made.pipeline.keys, made.request()
+    holds = {"execution": asked.execution, "token": asked.token}
+    mine, other = (tests.plan(store, keys, run, 4, until) for run, until in ((made.run_ts, 200), ("late", 100)))
+    tests.record(store, keys, other, **holds)
+    with pytest.raises(Unavailable, match="judged again"):
+        tests.record(store, keys, mine, **holds)
+    again = tests.plan(store, keys, made.run_ts, 4, 200)
+    assert (mine.number, again.number, again.since) == (1, 2, 100)
+    tests.record(store, keys, again, **holds)
+    assert [entry["run_ts"] for entry in ledger(made)] == ["late", made.run_ts]
 
 
 def test_a_promotion_starts_the_count_anew():

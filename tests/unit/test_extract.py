@@ -54,6 +54,17 @@ def test_every_row_of_every_table_lands_in_the_file_of_its_day(clock):
     assert KEYS.landing("left", START.date()) in store.objects
 
 
+def test_a_server_that_ignores_where_a_page_begins_is_a_named_error_and_nothing_lands(clock):
+    class Deaf(FakeSource):
+        def page(self, name, table, *, after, before=None, limit):
+            return super().page(name, table, after=None, before=before, limit=limit)
+
+    store, source = MemoryStore(), Deaf({"left": rows_every(10, 50), "right": rows_every(10, 7)}, cap=3)
+    with pytest.raises(SourceMismatch, match="leaves the condition on ts out"):
+        run_all(store, source, clock)
+    assert watermark.read(store, KEYS, "left")[1] is None
+
+
 def test_a_server_that_caps_pages_below_ours_hides_no_rows(clock):
     store, source = MemoryStore(), FakeSource({"left": rows_every(10, 50), "right": rows_every(10, 7)}, cap=3)
     run_all(store, source, clock)

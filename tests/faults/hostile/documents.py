@@ -2,56 +2,80 @@
 
 from collections.abc import Callable
 from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
 from ratchet import claim, lease, pointer
 from ratchet.errors import ForeignDocument
 from ratchet.extraction import watermark
+from ratchet.extraction.watermark import Day, Watermark
+from ratchet.instants import iso, run_name
 from ratchet.keys import Keys
 
-from tests.fakes import MemoryStore
+from tests.fakes import Clock, MemoryStore
 from tests.faults.hostile import changes
 from tests.faults.hostile.target import Target, name_of
 
 KEYS = Keys("")
-NOW = "2026-11-21T04:00:00Z"
+NOW = datetime(2026, 11, 21, 4, tzinfo=UTC)
+WHEN, RUN = iso(NOW), run_name(NOW)
 MOVE = dict.fromkeys(
     ("model_uri", "run_ts", "job_name", "train_uri", "sha256", "previous", "evaluation_uri", "move"), "x"
 )
-READERS: list[tuple[str, dict[str, Any], Callable[[MemoryStore], object]]] = [
-    (KEYS.lease(), asdict(lease.Lease("held", "a", "r", 1, NOW, NOW)), lambda store: lease.read(store, KEYS)),
-    (
-        KEYS.claim("r"),
-        asdict(claim.Claim("r", "a", 1, "running", None, NOW, None, True)),
-        lambda store: claim.read(store, KEYS, "r"),
-    ),
-    (
-        KEYS.watermark("t"),
-        asdict(watermark.Watermark("t", NOW, 1, 1, {"2026-11-21": watermark.Day(1, 0, "e")})),
-        lambda store: watermark.read(store, KEYS, "t"),
-    ),
+
+
+class Gone:
+    """Nothing runs any more, so that what is found is taken over."""
+
+    def is_running(self, execution: str) -> bool:
+        return False
+
+    def stop_leftovers(self, execution: str) -> list[str]:
+        return []
+
+
+def take_lease(store: MemoryStore) -> None:
+    lease.take(store, KEYS, Gone(), Clock(NOW), execution="b", run_ts=RUN, ttl=timedelta(hours=4))
+
+
+def resume(store: MemoryStore) -> None:
+    asked = claim.Request(instant=NOW, resume=True)
+    claim.take(store, KEYS, Gone(), Clock(NOW), request=asked, execution="b", started=NOW)
+
+
+def read_mark(store: MemoryStore) -> None:
+    mark, _ = watermark.read(store, KEYS, "t")
+    assert mark.instant is None or mark.instant.tzinfo
+    mark.summary()
+
+
+USES: list[tuple[str, dict[str, Any], Callable[[MemoryStore], object]]] = [
+    (KEYS.lease(), asdict(lease.Lease("held", "a", "r", 1, WHEN, WHEN)), take_lease),
+    (KEYS.claim(RUN), asdict(claim.Claim(RUN, "a", 1, "running", None, WHEN, None, True)), resume),
+    (KEYS.watermark("t"), asdict(Watermark("t", WHEN, 1, 1, {"2026-11-21": Day(1, 0, "e")})), read_mark),
     (
         KEYS.pointer(),
-        {**MOVE, "updated_at": NOW, "seq": 1, "previous_seq": None, "token": 1},
-        lambda store: pointer.read(store, KEYS),
+        {**MOVE, "updated_at": WHEN, "seq": 1, "previous_seq": None, "token": 1},
+        lambda store: list(pointer.history(store, KEYS)),
     ),
 ]
+"""Where a document lies, what it is, and a use of it that looks at all it says."""
 
 
 def made(rng: Random) -> bytes:
     """A document, after a byte that says which of them it is."""
-    which = rng.randrange(len(READERS))
-    return bytes([which]) + changes.dumps(changes.of_json(rng, READERS[which][1]))
+    which = rng.randrange(len(USES))
+    return bytes([which]) + changes.dumps(changes.of_json(rng, USES[which][1]))
 
 
 def check(data: bytes) -> str:
-    """Reads it."""
-    key, _, read = READERS[data[0]]
+    """Makes use of it."""
+    key, _, use = USES[data[0]]
     store = MemoryStore()
     store.put(key, data[1:])
     try:
-        read(store)
+        use(store)
     except ForeignDocument as error:
         return name_of(error)
     return "document"
