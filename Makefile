@@ -41,7 +41,7 @@ run: $(INSTALLED) ## Train, judge, promote and score on this machine: the deploy
 
 test: check ## Run the whole suite
 	$(VENV)/python -m local.install
-	$(VENV)/pytest --ignore tests/contract
+	$(VENV)/pytest --ignore tests/contract --numprocesses 2 --dist loadfile
 
 check: $(TOOLED) build ## Lint, types, import rules, the template, the state machines, package budgets
 	$(VENV)/ruff check .

@@ -2,7 +2,9 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,6 +27,18 @@ def emulator(environments: Environments, tmp_path_factory: pytest.TempPathFactor
     started = Emulator(environments, tmp_path_factory.mktemp("laptop") / "emulator").start()
     yield started
     started.stop()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """One of several processes hands over what it measured."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["figures"] = [asdict(table) for table in figures.tables]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Takes it over."""
+    figures.tables += [figures.Table(**table) for table in getattr(node, "workeroutput", {}).get("figures", [])]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

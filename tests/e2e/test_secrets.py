@@ -4,6 +4,7 @@ The servers of these tests say the key back in everything they answer, as gatewa
 """
 
 import base64
+import time
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,8 @@ def fail(laptop: LaptopTarget, key: str) -> None:
         until(lambda: laptop.events(execution, "TaskFailed") or laptop.events(execution, "LambdaFunctionFailed"))
         laptop.client("stepfunctions").stop_execution(executionArn=execution, error="Stopped", cause="by a test")
         laptop.ended(execution)
+        # A run is named by its second.
+        time.sleep(1)
     at, place = laptop.database.split("//")[1].split(":")[0], laptop.database.rpartition("@")[2]
     wrong: dict[str, Any] = {
         "refused": {"db_url": f"postgresql://{at}:{WRONG}@{place}"},

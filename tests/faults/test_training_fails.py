@@ -191,7 +191,8 @@ def test_a_spot_job_whose_instance_is_taken_away_goes_on_after_its_last_epoch_an
     before, _, after = instances.log(taken).partition("resumed after epoch ")
     resumed = int(after.split()[0])
     assert resumed >= 3
-    assert max(map(int, EPOCH.findall(before))) >= resumed
+    # An epoch is saved before it is logged.
+    assert max(map(int, EPOCH.findall(before))) >= resumed - 1
     assert [int(epoch) for epoch in EPOCH.findall(after)] == list(range(resumed + 1, 13))
     same = [instances.bundle(job, tmp_path).reference()[1] for job in (undisturbed, taken)]
     np.testing.assert_array_equal(*same)

@@ -93,7 +93,7 @@ def test_a_file_whose_answer_was_lost_is_for_the_step_to_write_again(lost: str, 
     assert Versions(store, "k").upload(tmp_path / "file", "k")
 
 
-@pytest.mark.parametrize("body", [b"{", b"[1]", b"\xff"])
+@pytest.mark.parametrize("body", [b"{", b"[1]", b"\xff", b'{"a": "\\uD800"}', b'{"a": "\xed\xa0\x80"}'])
 def test_decode_names_a_document_that_is_not_ours(body: bytes) -> None:
     with pytest.raises(ForeignDocument, match=r"model/latest\.json"):
         decode(Stored(body, "e"), "model/latest.json")

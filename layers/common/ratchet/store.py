@@ -102,7 +102,11 @@ def encode(document: Document) -> bytes:
 def decode(stored: Stored, key: str) -> Document:
     """The JSON object in `stored`. Raises ForeignDocument when it is none."""
     try:
-        document = json.loads(stored.body)
+        text = stored.body.decode()
+        document = json.loads(text)
+        if "\\ud" in text.lower():
+            # Half a character can be read but not written.
+            json.dumps(document, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise ForeignDocument(f"{key} is not JSON; move it away, Ratchet keeps a document of its own there.") from error
     if not isinstance(document, dict):
