@@ -103,3 +103,7 @@ class TrainingDiverged(TrainingFailed):
 
 class TrainingLeftNoBundle(TrainingFailed):
     """The job completed, but what it left is no bundle of this run."""
+
+
+class UnsupportedTrees(ContractError):
+    """A tree model holds something that no ONNX graph computes as the model does."""

@@ -1,0 +1,129 @@
+"""An ensemble as an ONNX graph, all in double precision: `features` [N, F] to `predictions` [N, outputs], any N.
+
+Sums are bitwise those of LightGBM at one thread, which adds trees up in order as ONNX Runtime does on one thread. An
+exponential, sigmoid or softmax after them is the platform's own and may differ in the last places.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from ratchet.trees.ensemble import CATEGORY, MEMBER, SPARSE, Ensemble, of_dump
+
+ZERO = float(np.float32(1e-35))
+"""LightGBM's kZeroThreshold: a number no further from 0 is 0 (include/LightGBM/meta.h)."""
+OPSET, ML_OPSET, IR_VERSION = 20, 5, 10
+
+
+def translate(dump: Mapping[str, Any], *, raw: bool = False, floats: bool = False) -> onnx.ModelProto:
+    """The graph of a `Booster.dump_model()`; inputs and outputs are float64, or float32 with `floats`.
+
+    `raw` leaves out what the objective does with the sums. Raises UnsupportedTrees.
+    """
+    ensemble = of_dump(dump)
+    return _Graph(ensemble).model(raw, TensorProto.FLOAT if floats else TensorProto.DOUBLE)
+
+
+class _Graph:
+    """Nodes and constants as they are added; each step returns the name of its result."""
+
+    def __init__(self, ensemble: Ensemble) -> None:
+        self.ensemble = ensemble
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: dict[str, onnx.TensorProto] = {}
+
+    def model(self, raw: bool, kind: int) -> onnx.ModelProto:
+        rows = "features" if kind == TensorProto.DOUBLE else self.add("Cast", "features", to=TensorProto.DOUBLE)
+        sums = self.sums(self.columns(rows))
+        told = sums if raw else self.transformed(sums)
+        self.nodes.append(helper.make_node("Cast", [told], ["predictions"], to=kind))
+        shapes = {"features": self.ensemble.features, "predictions": self.ensemble.outputs}
+        ends = [helper.make_tensor_value_info(name, kind, ["rows", width]) for name, width in shapes.items()]
+        graph = helper.make_graph(self.nodes, "trees", ends[:1], ends[1:], [*self.constants.values()])
+        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("ai.onnx.ml", ML_OPSET)]
+        model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="ratchet")
+        onnx.checker.check_model(model)
+        return model
+
+    def add(self, operator: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
+        name = f"{operator.lower()}_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(operator, list(inputs), [name], domain=domain, **attributes))
+        return name
+
+    def constant(self, value: Any) -> str:
+        array = np.asarray(value)
+        name = f"constant_{array.dtype}_{array.tobytes().hex()[:64]}_{array.size}"
+        self.constants.setdefault(name, numpy_helper.from_array(array, name))
+        return name
+
+    def columns(self, rows: str) -> str:
+        """The inputs as the splits see them: views of one kind side by side, in the ensemble's order of columns."""
+        small = self.add("LessOrEqual", self.add("Abs", rows), self.constant(ZERO))
+        numbers = self.add("Where", small, self.constant(0.0), rows)
+        if all(view not in {SPARSE, CATEGORY} for _, view in self.ensemble.columns):
+            return self.gathered(numbers, [feature for feature, _ in self.ensemble.columns])
+        parts = list(self.viewed(numbers))
+        joined = self.add("Concat", *(part for part, _ in parts), axis=1)
+        order = [place for _, places in parts for place in places]
+        return self.gathered(joined, [order.index(place) for place in range(len(order))])
+
+    def viewed(self, numbers: str) -> Iterator[tuple[str, list[int]]]:
+        """Each kind of view, and the places of its columns."""
+        for view in dict.fromkeys(view for _, view in self.ensemble.columns):
+            places = [place for place, (_, its) in enumerate(self.ensemble.columns) if its == view]
+            part = self.gathered(numbers, [self.ensemble.columns[place][0] for place in places])
+            if view == SPARSE:
+                zero = self.add("Equal", part, self.constant(0.0))
+                part = self.add("Where", zero, self.constant(np.nan), part)
+            elif view == CATEGORY:
+                # As C++ makes an integer of it: towards zero. Below, and where it is no number, it is no category.
+                some = self.add("Greater", part, self.constant(-1.0))
+                whole = self.add("Max", self.add("Floor", part), self.constant(0.0))
+                part = self.add("Where", some, whole, self.constant(-1.0))
+            yield part, places
+
+    def gathered(self, rows: str, features: list[int]) -> str:
+        if features == list(range(self.ensemble.features)):
+            return rows
+        return self.add("Gather", rows, self.constant(np.array(features, np.int64)), axis=1)
+
+    def sums(self, columns: str) -> str:
+        e = self.ensemble
+        weights, splits, modes = np.array(e.weights), np.array(e.splits), np.array(e.modes, np.uint8)
+        attributes: dict[str, Any] = {
+            "aggregate_function": 1,
+            "post_transform": 0,
+            "n_targets": e.outputs,
+            "tree_roots": e.roots,
+            "nodes_featureids": e.featureids,
+            "nodes_modes": numpy_helper.from_array(modes, "modes"),
+            "nodes_splits": numpy_helper.from_array(splits, "splits"),
+            "nodes_missing_value_tracks_true": e.missing,
+            "nodes_truenodeids": e.trueids,
+            "nodes_falsenodeids": e.falseids,
+            "nodes_trueleafs": e.trueleafs,
+            "nodes_falseleafs": e.falseleafs,
+            "leaf_targetids": e.targets,
+            "leaf_weights": numpy_helper.from_array(weights, "weights"),
+        }
+        if MEMBER in e.modes:
+            members = np.array([value for each in e.members for value in [*each, np.nan]])
+            attributes["membership_values"] = numpy_helper.from_array(members, "members")
+        return self.add("TreeEnsemble", columns, domain="ai.onnx.ml", **attributes)
+
+    def transformed(self, sums: str) -> str:
+        """What the objective makes of the sums, and a random forest of its trees'."""
+        e = self.ensemble
+        if e.divisor != 1:
+            sums = self.add("Div", sums, self.constant(e.divisor))
+        if e.transform == "exp":
+            return self.add("Exp", sums)
+        if e.transform == "softmax":
+            return self.add("Softmax", sums, axis=1)
+        if e.transform == "sigmoid":
+            shrunk = self.add("Exp", self.add("Mul", sums, self.constant(-e.scale)))
+            return self.add("Div", self.constant(1.0), self.add("Add", self.constant(1.0), shrunk))
+        return sums
