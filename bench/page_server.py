@@ -50,10 +50,10 @@ def serve(rows: int) -> None:
             query = parse_qs(parts.query)
             bounds = dict(text.split(".", 1) for text in query.get("base_ts", []))
             first = until(bounds["gt"]) if "gt" in bounds else 0
-            end = min(
-                before(bounds["lt"]) if "lt" in bounds else rows, rows, first + int(query["limit"][0]), first + PAGE
-            )
-            body = self.render(parts.path, query["select"][0], range(first, end))
+            end = min(before(bounds["lt"]) if "lt" in bounds else rows, rows)
+            found, limit = range(first, end), min(int(query["limit"][0]), PAGE)
+            last = query.get("order", [""])[0].endswith(".desc")
+            body = self.render(parts.path, query["select"][0], found[: -limit - 1 : -1] if last else found[:limit])
             self.send_response(200 if parts.path.endswith("ai_outputs") else 404)
             self.send_header("content-type", "application/json; charset=utf-8")
             self.send_header("content-length", str(len(body)))
