@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 HERE = Path(__file__).parent
-NAMES = ("extraction", "join", "scoring", "handler", "orchestration")
+NAMES = ("extraction", "compaction", "join", "scoring", "trees", "handler", "orchestration")
 
 
 def about(name: str, folder: Path = HERE) -> str:

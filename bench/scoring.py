@@ -10,21 +10,19 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bench.measure import fastest, timed
+
 BATCHES = {1: 2000, 100: 200, 10_000: 8}
 """Rows to calls per round."""
-ROUNDS = 15
 LAYERS = (512, 256, 128, 64, 6)
 TARGET = 1.0
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results" / "scoring.json"
 TRAINING = ROOT / ".ratchet/envs/training/bin/python"
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-Call = Callable[[], Any]
 
 
 def main(python: Path = TRAINING) -> bool:
@@ -81,7 +79,7 @@ def measure() -> dict[str, dict[str, float]]:
             }
             answers = [np.asarray(call()) for call in contenders.values()]
             assert all(np.allclose(answers[0], other, atol=1e-5) for other in answers[1:]), "they do not agree"
-            found[str(rows)] = {**_best(contenders, rows, calls), "limit": limit * 1e6}
+            found[str(rows)] = {**fastest(contenders, rows, calls), "limit": limit * 1e6}
     return found
 
 
@@ -109,26 +107,10 @@ def _ours(network: Any) -> Any:
         return session.load(Bundle(Path(folder), document, path, path))
 
 
-def _best(contenders: dict[str, Call], rows: int, calls: int) -> dict[str, float]:
-    """Each contender's fastest round; rounds take turns, so that a noisy neighbour disturbs all alike."""
-    best = dict.fromkeys(contenders, float("inf"))
-    for _ in range(ROUNDS):
-        for name, call in contenders.items():
-            best[name] = min(best[name], _timed(call, calls) / rows * 1e6)
-    return best
-
-
-def _timed(call: Call, calls: int) -> float:
-    started = time.perf_counter()
-    for _ in range(calls):
-        call()
-    return (time.perf_counter() - started) / calls
-
-
 def _flops(torch: Any) -> float:
     """The machine's best rate for one large product, on one thread."""
     square = torch.randn(1536, 1536)
-    return max(2 * 1536**3 / _timed(lambda: square @ square, 2) for _ in range(24))
+    return max(2 * 1536**3 / timed(lambda: square @ square, 2) for _ in range(24))
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ ALLOWED = {
     "ratchet/card": {"numpy"},
     "ratchet/tables": {"numpy", "pyarrow"},
     "ratchet/serving": {"numpy", "onnxruntime"},
+    "ratchet/sensors": {"numpy", "pyarrow"},
     "ratchet/trees": {"numpy", "lightgbm", "onnx"},
     "ratchet/adapters": {
         *("numpy", "boto3", "botocore", "supabase", "postgrest", "httpx", "psycopg", "pyarrow"),
