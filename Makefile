@@ -8,7 +8,7 @@ TOOLED := .venv/tooled
 PIP := PYTHONWARNINGS=ignore $(VENV)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check build faults bench images clean
+.PHONY: help install run test check build faults bench quality images clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ faults: $(TOOLED) ## Interleave runs, promotions, rollbacks and scorers with fau
 bench: $(TOOLED) ## Measure us beside the alternatives; tables and bench/results
 	$(VENV)/python -m local.install
 	$(VENV)/python -m bench
+
+quality: $(TOOLED) ## Measure the models on real data, by published protocols; absent data is skipped
+	$(VENV)/python -m quality
 
 images: $(INSTALLED) ## Write the training images per region into the template
 	$(VENV)/python -m tools.images

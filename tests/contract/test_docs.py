@@ -12,7 +12,7 @@ from tests.contract.application import ROOT
 
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
 BLOCK = re.compile(r"```sh\n(.*?)```", re.DOTALL)
-LINK = re.compile(r"`((?:docs|cli|local|layers|functions|statemachines|tests|bench|tools)/[\w/.<>-]*)`")
+LINK = re.compile(r"`((?:docs|cli|local|layers|functions|statemachines|tests|bench|quality|tools)/[\w/.<>-]*)`")
 
 
 def commands(program: str) -> Iterator[str]:

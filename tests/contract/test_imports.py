@@ -32,7 +32,7 @@ PIPELINE = {
     "train.py": {"numpy", "onnx", "pyarrow", "torch", "lightgbm"},
     "__init__.py": set(),
 }
-OURS = {"ratchet", "pipelines", "functions", "cli", "local", "tests", "bench", "tools"}
+OURS = {"ratchet", "pipelines", "functions", "cli", "local", "tests", "bench", "quality", "tools"}
 
 
 def modules(root: Path) -> list[Path]:

@@ -9,6 +9,7 @@ import numpy as np
 import onnxruntime
 import pytest
 from ratchet.errors import UnsupportedTrees
+from ratchet.trees.bag import fit
 from ratchet.trees.graph import ZERO, translate
 
 FEATURES, ROWS = 8, 4000
@@ -134,6 +135,36 @@ def test_a_model_cut_at_its_best_iteration_is_translated_so_far() -> None:
     rows = np.random.default_rng(6).normal(size=(100, FEATURES))
     found = session(translate(booster.dump_model(num_iteration=7))).run(None, {"features": rows})[0]
     np.testing.assert_array_equal(found[:, 0], booster.predict(rows, num_iteration=7, num_threads=1))
+
+
+def test_the_mean_of_models_is_one_graph() -> None:
+    chance = np.random.default_rng(9)
+    x = spoiled(chance.normal(size=(ROWS, FEATURES)), chance).astype(np.float32)
+    y = np.nan_to_num(x[:, 0]) + 0.1 * chance.normal(size=ROWS)
+    names = [f"input_{number}" for number in range(FEATURES)]
+    given = {"objective": "regression", "bagging_freq": 1, "bagging_fraction": 0.5}
+    bag = fit(x, y, names=names, parameters=given, rounds=30, bags=3, seed=5)
+    told = [one.predict(x[:500].astype(np.float64), num_threads=1) for one in bag.models]
+    assert not np.array_equal(told[0], told[1])
+    found = session(translate(*bag.dumps(), floats=True)).run(None, {"features": x[:500]})[0][:, 0]
+    np.testing.assert_allclose(found, np.mean(told, axis=0), rtol=1e-6)
+    np.testing.assert_array_equal(bag.predict(x[:500]), np.mean(told, axis=0))
+    assert bag.importance(x[:500]).argmax() == 0
+    again = fit(x, y, names=names, parameters=given, rounds=30, bags=3, seed=5, threads=1)
+    np.testing.assert_array_equal(again.predict(x), bag.predict(x))
+
+
+@pytest.mark.parametrize("other", [{"objective": "quantile"}, {"objective": "multiclass", "num_class": 3}])
+def test_models_that_have_no_mean_are_refused(other: dict[str, Any]) -> None:
+    dumps = [trained(params, (), 2).dump_model() for params in ({"objective": "regression"}, other)]
+    with pytest.raises(UnsupportedTrees, match="no mean of models"):
+        translate(*dumps)
+
+
+def test_random_forests_have_no_mean() -> None:
+    dump = trained(MODELS["a random forest"][0], (), 2).dump_model()
+    with pytest.raises(UnsupportedTrees, match="no mean of random forests"):
+        translate(dump, dump)
 
 
 def test_one_input_seen_in_two_ways_has_two_columns() -> None:

@@ -4,7 +4,7 @@ What a split means: LightGBM 4.7, `Tree::NumericalDecision` and `Tree::Categoric
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,7 +35,7 @@ class Ensemble:
     scale: float = 1.0
     """Of the sigmoid."""
     divisor: float = 1.0
-    """By which sums are divided: the iterations of a random forest."""
+    """By which sums are divided: the iterations of a random forest, the models of a mean."""
     columns: list[Column] = field(default_factory=list)
     roots: list[int] = field(default_factory=list)
     featureids: list[int] = field(default_factory=list)
@@ -106,16 +106,24 @@ class Ensemble:
 _ALWAYS = {"split_feature": 0, "decision_type": "<=", "threshold": 0.0, "missing_type": "None", "default_left": True}
 
 
-def of_dump(dump: Mapping[str, Any]) -> Ensemble:
-    """The ensemble in `Booster.dump_model()`. Raises UnsupportedTrees naming what has no translation."""
-    outputs = int(dump["num_tree_per_iteration"])
-    objective, *options = str(dump.get("objective") or "custom").split()
-    transform, scale = _transform(objective, options)
-    trees = [tree["tree_structure"] for tree in dump["tree_info"]]
-    divisor = len(trees) / outputs if dump.get("average_output") else 1.0
-    made = Ensemble(int(dump["max_feature_idx"]) + 1, outputs, transform, scale, divisor)
-    for tree in trees:
-        made.plant(tree)
+def of_dumps(dumps: Sequence[Mapping[str, Any]]) -> Ensemble:
+    """The mean of models, each as in `Booster.dump_model()`; of one model, the model.
+
+    Raises UnsupportedTrees naming what has no translation, and for models of different inputs, outputs or objectives.
+    """
+    shapes = [(int(dump["max_feature_idx"]) + 1, int(dump["num_tree_per_iteration"])) for dump in dumps]
+    objectives = [str(dump.get("objective") or "custom") for dump in dumps]
+    if len({*zip(shapes, objectives, strict=True)}) != 1:
+        raise UnsupportedTrees("There is no mean of models of different inputs, outputs or objectives.")
+    objective, *options = objectives[0].split()
+    made = Ensemble(*shapes[0], *_transform(objective, options))
+    for dump in dumps:
+        for tree in dump["tree_info"]:
+            made.plant(tree["tree_structure"])
+    forest = len(dumps[0]["tree_info"]) / made.outputs if dumps[0].get("average_output") else 1
+    if forest != 1 and len(dumps) > 1:
+        raise UnsupportedTrees("There is no mean of random forests: train one with more trees.")
+    made.divisor = float(forest * len(dumps))
     return made
 
 

@@ -11,20 +11,20 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from ratchet.trees.ensemble import CATEGORY, MEMBER, SPARSE, Ensemble, of_dump
+from ratchet.trees.ensemble import CATEGORY, MEMBER, SPARSE, Ensemble, of_dumps
 
 ZERO = float(np.float32(1e-35))
 """LightGBM's kZeroThreshold: a number no further from 0 is 0 (include/LightGBM/meta.h)."""
 OPSET, ML_OPSET, IR_VERSION = 20, 5, 10
 
 
-def translate(dump: Mapping[str, Any], *, raw: bool = False, floats: bool = False) -> onnx.ModelProto:
-    """The graph of a `Booster.dump_model()`; inputs and outputs are float64, or float32 with `floats`.
+def translate(*dumps: Mapping[str, Any], raw: bool = False, floats: bool = False) -> onnx.ModelProto:
+    """The graph of a `Booster.dump_model()`, or of the mean of several; inputs and outputs are float64, or float32
+    with `floats`.
 
-    `raw` leaves out what the objective does with the sums. Raises UnsupportedTrees.
+    `raw` leaves out what becomes of the sums. Raises UnsupportedTrees.
     """
-    ensemble = of_dump(dump)
-    return _Graph(ensemble).model(raw, TensorProto.FLOAT if floats else TensorProto.DOUBLE)
+    return _Graph(of_dumps(dumps)).model(raw, TensorProto.FLOAT if floats else TensorProto.DOUBLE)
 
 
 class _Graph:
