@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-NAMES = ("fd001",)
+NAMES = ("fd001", "power", "hourly")
 
 
 def main(arguments: list[str]) -> int:

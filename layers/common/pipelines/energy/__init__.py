@@ -1,0 +1,1 @@
+"""Load of the next hours, with quantiles, from what a household used so far."""
