@@ -19,6 +19,7 @@ ALLOWED = {
     "ratchet/tables": {"numpy", "pyarrow"},
     "ratchet/serving": {"numpy", "onnxruntime"},
     "ratchet/sensors": {"numpy", "pyarrow"},
+    "ratchet/meters": {"numpy", "pyarrow"},
     "ratchet/trees": {"numpy", "lightgbm", "onnx"},
     "ratchet/adapters": {
         *("numpy", "boto3", "botocore", "supabase", "postgrest", "httpx", "psycopg", "pyarrow"),

@@ -2,8 +2,13 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from ratchet.errors import BadInput
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 Clock = Callable[[], datetime]
 """Port: the current instant, aware, in UTC."""
@@ -43,3 +48,9 @@ def run_name(instant: datetime) -> str:
 def iso(instant: datetime) -> str:
     """An instant in documents: `2026-11-21T04:00:00Z`, with a fraction only where there is one."""
     return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def plausible(at: "NDArray[np.int64]") -> "NDArray[np.bool_]":
+    """Which microseconds since the epoch lie in the years 2000 to 2099, unlike those of a clock that was lost."""
+    first, end = (int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000 for year in (2000, 2100))
+    return (at >= first) & (at < end)

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.json
 from numpy.typing import NDArray
 
+from ratchet.instants import plausible
 from ratchet.sensors.layout import IDENTIFIER, Layout
 
 FIELDS = {"zoneId": pa.string(), "equipId": pa.string(), "sensorType": pa.string(), "val": pa.float64()}
@@ -24,7 +25,6 @@ FIELDS |= {"category": pa.string(), "time": pa.string()}
 HOUR = 3_600_000_000
 """In microseconds."""
 BLOCK_BYTES = 1 << 22
-EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 Machine = tuple[str, str]
 """Zone and equipment."""
 
@@ -161,10 +161,11 @@ def _instants(column: pa.Array, zone: str) -> tuple[NDArray[np.int64], NDArray[n
     missing = found.is_null().to_numpy(zero_copy_only=False)
     micros = found.fill_null(0).cast(pa.int64()).to_numpy()
     if found.type.tz:
-        return _plausible(micros, missing)
+        return micros, missing | ~plausible(micros)
     hours, which = np.unique(micros // HOUR, return_inverse=True)
     offsets = np.array([_offset(int(hour), zone) for hour in hours.tolist()], np.int64)
-    return _plausible(micros - offsets[which], missing)
+    at = micros - offsets[which]
+    return at, missing | ~plausible(at)
 
 
 def _instants_each(column: pa.Array, zone: str) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
@@ -176,12 +177,7 @@ def _instants_each(column: pa.Array, zone: str) -> tuple[NDArray[np.int64], NDAr
             at[index] = (found - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
         except (ValueError, TypeError, OverflowError):
             missing[index] = True
-    return _plausible(at, missing)
-
-
-def _plausible(at: NDArray[np.int64], missing: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    first, last = (int(edge.timestamp()) * 1_000_000 for edge in (EARLIEST, LATEST))
-    return at, missing | (at < first) | (at >= last)
+    return at, missing | ~plausible(at)
 
 
 def _offset(hour: int, zone: str) -> int:
