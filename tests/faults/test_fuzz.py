@@ -21,6 +21,8 @@ INPUTS = {
     "parquet:HOLDOUT": 25_000,
     "parquet:TRAINING": 10_000,
     "documents:STORED": 25_000,
+    "files:SENSORS": 10_000,
+    "files:METERS": 10_000,
 }
 
 

@@ -113,7 +113,9 @@ def test_a_bad_record_is_counted_by_its_fault_and_costs_no_other(changed: dict[s
     assert found.rejected == {reason: 1}
 
 
-@pytest.mark.parametrize("text", [b"{", b"[]", b"7", b'"text"', b"\xff\xfe", b"{}}", b"[" * 100_000])
+@pytest.mark.parametrize(
+    "text", [b"null", b"null[{}]", b"{} null", b"{", b"[]", b"7", b'"text"', b"\xff\xfe", b"{}}", b"[" * 100_000]
+)
 def test_a_line_that_is_no_object_is_counted(text: bytes) -> None:
     found = read(lines(record()) + text + b"\n" + lines(record()), LAYOUT)
     assert (len(found.at), found.rejected) == (2, {"no JSON object": 1})
