@@ -50,4 +50,4 @@ def test_an_unknown_name_is_refused_with_those_there_are(capsys: pytest.CaptureF
     with pytest.raises(SystemExit) as left:
         main(["speed"])
     assert left.value.code == 2
-    assert "no benchmark is named speed; there are extraction, join" in capsys.readouterr().err
+    assert "no benchmark is named speed; there are extraction, compaction" in capsys.readouterr().err
