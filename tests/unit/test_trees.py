@@ -137,6 +137,21 @@ def test_a_model_cut_at_its_best_iteration_is_translated_so_far() -> None:
     np.testing.assert_array_equal(found[:, 0], booster.predict(rows, num_iteration=7, num_threads=1))
 
 
+def test_inputs_that_differ_late_in_long_lists_are_told_apart() -> None:
+    """Two models over 12 inputs each of 14, zero missing to one of them: lists of the same length and beginning."""
+    chance = np.random.default_rng(10)
+    x = chance.normal(size=(ROWS, 14))
+    dumps = []
+    for last, zero in ((12, False), (13, True)):
+        y = x[:, [*range(11), last]] @ np.arange(1.0, 13)
+        used = np.where(np.isin(np.arange(14), [*range(11), last]), x, 0)
+        given = {"objective": "regression", "verbosity": -1, "zero_as_missing": zero}
+        dumps.append(lightgbm.train(given, lightgbm.Dataset(used, y), 100).dump_model())
+    both = {**dumps[0], "tree_info": [*dumps[0]["tree_info"], *dumps[1]["tree_info"]]}
+    parts = [session(translate(one)).run(None, {"features": x})[0] for one in dumps]
+    np.testing.assert_allclose(session(translate(both)).run(None, {"features": x})[0], sum(parts), rtol=1e-9, atol=1e-9)
+
+
 def test_the_mean_of_models_is_one_graph() -> None:
     chance = np.random.default_rng(9)
     x = spoiled(chance.normal(size=(ROWS, FEATURES)), chance).astype(np.float32)

@@ -24,8 +24,7 @@ Column = tuple[int, str]
 class Ensemble:
     """Nodes and leaves of all trees in the order in which LightGBM adds them up; fields are named as ONNX's attributes.
 
-    `columns` are the inputs as splits see them, by which `featureids` counts; `roots[i]` is tree i, of output
-    `i % outputs`.
+    `roots[i]` is tree i, of output `i % outputs`.
     """
 
     features: int
@@ -36,9 +35,9 @@ class Ensemble:
     """Of the sigmoid."""
     divisor: float = 1.0
     """By which sums are divided: the iterations of a random forest, the models of a mean."""
-    columns: list[Column] = field(default_factory=list)
     roots: list[int] = field(default_factory=list)
-    featureids: list[int] = field(default_factory=list)
+    columns: list[Column] = field(default_factory=list)
+    """The input of each node, as its split sees it."""
     modes: list[int] = field(default_factory=list)
     splits: list[float] = field(default_factory=list)
     missing: list[int] = field(default_factory=list)
@@ -51,7 +50,6 @@ class Ensemble:
     falseleafs: list[int] = field(default_factory=list)
     weights: list[float] = field(default_factory=list)
     targets: list[int] = field(default_factory=list)
-    _columns: dict[Column, int] = field(default_factory=dict)
 
     def plant(self, root: Mapping[str, Any]) -> None:
         """Adds the next tree. Raises UnsupportedTrees."""
@@ -84,10 +82,7 @@ class Ensemble:
             self.members.append([int(each) for each in str(found["threshold"]).split("||")])
         else:
             raise UnsupportedTrees(f"A split decides by '{found['decision_type']}', which has no translation.")
-        column = (int(found["split_feature"]), view)
-        self._columns.setdefault(column, len(self._columns))
-        self.columns = list(self._columns)
-        self.featureids.append(self._columns[column])
+        self.columns.append((int(found["split_feature"]), view))
         self.modes.append(mode)
         self.splits.append(split)
         self.missing.append(int(missing))

@@ -4,14 +4,15 @@ Sums are bitwise those of LightGBM at one thread, which adds trees up in order a
 exponential, sigmoid or softmax after them is the platform's own and may differ in the last places.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from ratchet.trees.ensemble import CATEGORY, MEMBER, SPARSE, Ensemble, of_dumps
+from ratchet.trees.ensemble import CATEGORY, MEMBER, SPARSE, Column, Ensemble, of_dumps
 
 ZERO = float(np.float32(1e-35))
 """LightGBM's kZeroThreshold: a number no further from 0 is 0 (include/LightGBM/meta.h)."""
@@ -32,6 +33,7 @@ class _Graph:
 
     def __init__(self, ensemble: Ensemble) -> None:
         self.ensemble = ensemble
+        self.order = sorted({*ensemble.columns}, key=lambda column: column[::-1])
         self.nodes: list[onnx.NodeProto] = []
         self.constants: dict[str, onnx.TensorProto] = {}
 
@@ -54,36 +56,30 @@ class _Graph:
         return name
 
     def constant(self, value: Any) -> str:
-        array = np.asarray(value)
-        name = f"constant_{array.dtype}_{array.tobytes().hex()[:64]}_{array.size}"
-        self.constants.setdefault(name, numpy_helper.from_array(array, name))
+        name = f"constant_{len(self.constants)}"
+        self.constants[name] = numpy_helper.from_array(np.asarray(value), name)
         return name
 
     def columns(self, rows: str) -> str:
-        """The inputs as the splits see them: views of one kind side by side, in the ensemble's order of columns."""
+        """The inputs as the splits see them, those of one view side by side."""
         small = self.add("LessOrEqual", self.add("Abs", rows), self.constant(ZERO))
         numbers = self.add("Where", small, self.constant(0.0), rows)
-        if all(view not in {SPARSE, CATEGORY} for _, view in self.ensemble.columns):
-            return self.gathered(numbers, [feature for feature, _ in self.ensemble.columns])
-        parts = list(self.viewed(numbers))
-        joined = self.add("Concat", *(part for part, _ in parts), axis=1)
-        order = [place for _, places in parts for place in places]
-        return self.gathered(joined, [order.index(place) for place in range(len(order))])
+        parts = [
+            self.viewed(numbers, view, list(columns)) for view, columns in groupby(self.order, lambda each: each[1])
+        ]
+        return self.add("Concat", *parts, axis=1) if len(parts) > 1 else parts[0]
 
-    def viewed(self, numbers: str) -> Iterator[tuple[str, list[int]]]:
-        """Each kind of view, and the places of its columns."""
-        for view in dict.fromkeys(view for _, view in self.ensemble.columns):
-            places = [place for place, (_, its) in enumerate(self.ensemble.columns) if its == view]
-            part = self.gathered(numbers, [self.ensemble.columns[place][0] for place in places])
-            if view == SPARSE:
-                zero = self.add("Equal", part, self.constant(0.0))
-                part = self.add("Where", zero, self.constant(np.nan), part)
-            elif view == CATEGORY:
-                # As C++ makes an integer of it: towards zero. Below, and where it is no number, it is no category.
-                some = self.add("Greater", part, self.constant(-1.0))
-                whole = self.add("Max", self.add("Floor", part), self.constant(0.0))
-                part = self.add("Where", some, whole, self.constant(-1.0))
-            yield part, places
+    def viewed(self, numbers: str, view: str, columns: list[Column]) -> str:
+        part = self.gathered(numbers, [feature for feature, _ in columns])
+        if view == SPARSE:
+            zero = self.add("Equal", part, self.constant(0.0))
+            return self.add("Where", zero, self.constant(np.nan), part)
+        if view == CATEGORY:
+            # As C++ makes an integer of it: towards zero. Below, and where it is no number, it is no category.
+            some = self.add("Greater", part, self.constant(-1.0))
+            whole = self.add("Max", self.add("Floor", part), self.constant(0.0))
+            return self.add("Where", some, whole, self.constant(-1.0))
+        return part
 
     def gathered(self, rows: str, features: list[int]) -> str:
         if features == list(range(self.ensemble.features)):
@@ -91,14 +87,14 @@ class _Graph:
         return self.add("Gather", rows, self.constant(np.array(features, np.int64)), axis=1)
 
     def sums(self, columns: str) -> str:
-        e = self.ensemble
+        e, places = self.ensemble, {column: place for place, column in enumerate(self.order)}
         weights, splits, modes = np.array(e.weights), np.array(e.splits), np.array(e.modes, np.uint8)
         attributes: dict[str, Any] = {
             "aggregate_function": 1,
             "post_transform": 0,
             "n_targets": e.outputs,
             "tree_roots": e.roots,
-            "nodes_featureids": e.featureids,
+            "nodes_featureids": [places[column] for column in e.columns],
             "nodes_modes": numpy_helper.from_array(modes, "modes"),
             "nodes_splits": numpy_helper.from_array(splits, "splits"),
             "nodes_missing_value_tracks_true": e.missing,
@@ -115,7 +111,7 @@ class _Graph:
         return self.add("TreeEnsemble", columns, domain="ai.onnx.ml", **attributes)
 
     def transformed(self, sums: str) -> str:
-        """What the objective makes of the sums, and a random forest of its trees'."""
+        """What the objective makes of the sums: their mean first, where there are several models or a forest."""
         e = self.ensemble
         if e.divisor != 1:
             sums = self.add("Div", sums, self.constant(e.divisor))
