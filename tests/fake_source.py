@@ -14,7 +14,7 @@ from ratchet.extraction.progress import Work
 from ratchet.extraction.source import Marker, Page, PageBuilder, microseconds
 from ratchet.instants import iso, parse_instant
 
-from tests.fakes import Clock, MemoryStore
+from tests.fakes import Clock, Executions, MemoryStore
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 LEFT = Table("ts", {"ts": "timestamp", "vector": "float32[2]"})
@@ -101,16 +101,6 @@ def work_on(
 ) -> Work:
     """An invocation that holds the lease and is out of time after `calls` pages."""
     pipeline = small_pipeline(page_rows)
-    answer = lease.take(store, pipeline.keys, NoExecutions(), clock, execution=EXECUTION, run_ts=run, ttl=timedelta(1))
+    answer = lease.take(store, pipeline.keys, Executions(), clock, execution=EXECUTION, run_ts=run, ttl=timedelta(1))
     end = source.pages + calls
     return Work(store, source, pipeline, clock, run, EXECUTION, answer.lease.token, lambda: source.pages >= end)
-
-
-class NoExecutions:
-    """Nothing runs."""
-
-    def is_running(self, execution: str) -> bool:
-        return False
-
-    def stop_leftovers(self, execution: str) -> list[str]:
-        return []

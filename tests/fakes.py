@@ -110,3 +110,18 @@ class Clock:
 
     def forward(self, **step: float) -> None:
         self.now += timedelta(**step)
+
+
+class Executions:
+    """Those that run; what is stopped of the others is noted."""
+
+    def __init__(self, *running: str) -> None:
+        self.running = set(running)
+        self.stopped: list[str] = []
+
+    def is_running(self, execution: str) -> bool:
+        return execution in self.running
+
+    def stop_leftovers(self, execution: str) -> list[str]:
+        self.stopped.append(execution)
+        return []

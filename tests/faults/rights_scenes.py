@@ -5,7 +5,7 @@ The handlers are the product's own, over stores in memory; each scene notes what
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from importlib import import_module
@@ -14,7 +14,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from ratchet import retention
 from ratchet.claim import Claim
 from ratchet.extraction.extract import extract
 from ratchet.extraction.source import Page, PageBuilder, Rejected
@@ -176,13 +175,7 @@ def _rolled_back_meanwhile(step: str, ports: Ports, noted: Noted) -> None:
     for run in "abcde":
         world.promote(run)
 
-    class Meddled(MemoryStore):
-        def tag(self, key: str, tags: Mapping[str, str]) -> None:
-            super().tag(key, tags)
-            if tags == retention.EXPIRES and world.chain()[0] == ("f", "promote"):
-                world.rollback(to="a")
-
-    world.store.__class__ = Meddled
+    world.goes_back_while_letting_go("f", to="a")
     ports.memory = world.store
     token, judged = world.take_lease("f"), world.present()
     fence = {"execution": "f", "token": token, "champion_etag": judged}

@@ -28,8 +28,8 @@ from ratchet.tables import landing_file
 
 from local.supabase import SCHEMA, Supabase
 from tests.conformance.test_supabase_local import server  # noqa: F401
-from tests.fake_source import EXECUTION, NoExecutions
-from tests.fakes import Clock, MemoryStore
+from tests.fake_source import EXECUTION
+from tests.fakes import Clock, Executions, MemoryStore
 from tests.faults import figures
 from tests.faults.supabase_proxy import Injection, Proxy, in_front_of
 from tests.faulty_rest import Fault
@@ -73,7 +73,7 @@ class Lake:
         self.runs += 1
         run, keys = f"r{self.runs}", self.pipeline.keys
         taken = lease.take(
-            self.store, keys, NoExecutions(), self.clock, execution=EXECUTION, run_ts=run, ttl=timedelta(days=9)
+            self.store, keys, Executions(), self.clock, execution=EXECUTION, run_ts=run, ttl=timedelta(days=9)
         )
         with closing(SupabaseSource(proxy.url, self.supabase.service_key, lambda _: None, deadline)) as source:
             token = taken.lease.token

@@ -27,7 +27,7 @@ from ratchet.pointer import Move
 from ratchet.store import Ambiguous, ObjectStore, PreconditionFailed, Versions, create, replace
 
 from tests.emulated import Emulator
-from tests.fakes import Clock, MemoryStore
+from tests.fakes import Clock, Executions, MemoryStore
 from tests.faults.simulator.bucket import Bucket, Requests
 from tests.landed import START
 
@@ -195,21 +195,6 @@ class LosesAnswers(S3Store):
         if loses == "the answer":
             raise Ambiguous("lost")
         return etag
-
-
-class Executions:
-    """Which executions run."""
-
-    def __init__(self) -> None:
-        self.running: set[str] = set()
-        self.stopped: list[str] = []
-
-    def is_running(self, execution: str) -> bool:
-        return execution in self.running
-
-    def stop_leftovers(self, execution: str) -> list[str]:
-        self.stopped.append(execution)
-        return []
 
 
 KEYS, TTL = Keys("x/"), timedelta(hours=4)

@@ -8,8 +8,7 @@ from ratchet import claim
 from ratchet.errors import BadInput, UnknownRun
 from ratchet.keys import Keys
 
-from tests.fakes import Clock, MemoryStore
-from tests.unit.test_lease import Executions
+from tests.fakes import Clock, Executions, MemoryStore
 
 KEYS = Keys("")
 SLOT = {"scheduledTime": "2026-11-21T04:00:00Z"}

@@ -11,8 +11,7 @@ import pytest
 from ratchet import claim, lease
 from ratchet.keys import Keys
 
-from tests.fakes import Clock, MemoryStore
-from tests.unit.test_lease import Executions
+from tests.fakes import Clock, Executions, MemoryStore
 
 KEYS = Keys("")
 START = datetime(2026, 11, 21, 4, 0, 7, 250_000, tzinfo=UTC)

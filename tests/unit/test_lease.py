@@ -7,23 +7,10 @@ from ratchet import lease
 from ratchet.errors import ForeignDocument, LeaseLost
 from ratchet.keys import Keys
 
-from tests.fakes import Clock, MemoryStore
+from tests.fakes import Clock, Executions, MemoryStore
 
 KEYS = Keys("")
 TTL = timedelta(hours=4)
-
-
-class Executions:
-    def __init__(self, *running: str) -> None:
-        self.running = set(running)
-        self.stopped: list[str] = []
-
-    def is_running(self, execution: str) -> bool:
-        return execution in self.running
-
-    def stop_leftovers(self, execution: str) -> list[str]:
-        self.stopped.append(execution)
-        return []
 
 
 @pytest.fixture

@@ -75,6 +75,7 @@ def test_a_missing_reading_is_missing_and_not_set_aside(text: bytes) -> None:
         (b"16/12/2006;17:24:00;nan;1", "value is no number"),
         (b"16/12/2006;17:24:00;inf;1", "value is no number"),
         (b"16/12/2006;17:24:00;1e999;1", "value is no number"),
+        (b"16/12/2006;17:24:00;1e101;1", "value is no number"),
         (b"16/12/2006;17:24:00;0x1f;1", "value is no number"),
         (b"16/12/2006;17:24:00;four;1", "value is no number"),
     ],

@@ -13,8 +13,7 @@ from ratchet.pointer import Move, Pointer
 from ratchet.promote import promote, rollback
 from ratchet.store import encode
 
-from tests.fakes import Clock, MemoryStore
-from tests.unit.test_lease import Executions
+from tests.fakes import Clock, Executions, MemoryStore
 
 KEYS = Keys("")
 
@@ -67,6 +66,18 @@ class World:
         self, to: str | None = None, why: str = "worse", of: str | None = None, who: str = "me"
     ) -> tuple[Pointer, Pointer]:
         return rollback(self.store, KEYS, self.clock, lambda _: None, to=to, who=who, why=why, of=of)
+
+    def goes_back_while_letting_go(self, promoted: str, to: str) -> None:
+        """A person goes back to an old champion while the promotion of `promoted` lets go of older ones."""
+        world = self
+
+        class Meddled(MemoryStore):
+            def tag(self, key: str, tags: Mapping[str, str]) -> None:
+                super().tag(key, tags)
+                if tags == retention.EXPIRES and world.chain()[0] == (promoted, "promote"):
+                    world.rollback(to=to)
+
+        self.store.__class__ = Meddled
 
     def chain(self) -> list[tuple[str, str]]:
         return [(entry.pointer.run_ts, entry.pointer.move) for entry in pointer.history(self.store, KEYS)]
@@ -194,13 +205,7 @@ def test_a_rollback_in_the_middle_of_letting_old_champions_go_keeps_its_model(wo
     for run in "abcde":
         world.promote(run)
 
-    class Meddled(MemoryStore):
-        def tag(self, key: str, tags: Mapping[str, str]) -> None:
-            super().tag(key, tags)
-            if tags == retention.EXPIRES and world.chain()[0] == ("f", "promote"):
-                world.rollback(to="a")
-
-    world.store.__class__ = Meddled
+    world.goes_back_while_letting_go("f", to="a")
     world.promote("f")
     needed = retention.needed(KEYS, "a", world.store.uri(KEYS.train("a")))
     assert world.chain()[0] == ("a", "rollback")

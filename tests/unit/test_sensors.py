@@ -160,6 +160,18 @@ def test_both_ways_to_read_a_file_find_the_same() -> None:
     assert (quick.machines, quick.ignored) == (slow.machines, slow.ignored)
 
 
+ODD = [{"category": "EQUIPMENT\x01"}, {"sensorType": "te\tmp"}, {"equipId": "a\x7f"}, {"zoneId": "é"}, {"time": "\x00"}]
+ODD += [{"val": value} for value in (1e99, -1e101, 1e305, 5e-324, -0.0, 2**63)]  # type: ignore[dict-item]
+
+
+@pytest.mark.parametrize("changed", ODD)
+def test_both_ways_judge_a_record_alike(changed: dict[str, Any]) -> None:
+    quick, slow = (read(lines(record(**changed)) + more, LAYOUT) for more in (b"", b"null\n"))
+    assert slow.rejected - quick.rejected == {"no JSON object": 1}
+    assert (quick.value.tolist(), quick.ignored) == (slow.value.tolist(), slow.ignored)
+    assert len(quick.at) == (abs(changed.get("val", 1e101)) < 1e100)
+
+
 def test_a_file_larger_than_a_block_is_read_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(samples, "BLOCK_BYTES", 1000)
     assert len(read(lines(*[record()] * 100), LAYOUT).at) == 100

@@ -13,7 +13,7 @@ from ratchet.extraction.watermark import Day, Watermark
 from ratchet.instants import iso, run_name
 from ratchet.keys import Keys
 
-from tests.fakes import Clock, MemoryStore
+from tests.fakes import Clock, Executions, MemoryStore
 from tests.faults.hostile import changes
 from tests.faults.hostile.target import Target, name_of
 
@@ -25,23 +25,13 @@ MOVE = dict.fromkeys(
 )
 
 
-class Gone:
-    """Nothing runs any more, so that what is found is taken over."""
-
-    def is_running(self, execution: str) -> bool:
-        return False
-
-    def stop_leftovers(self, execution: str) -> list[str]:
-        return []
-
-
 def take_lease(store: MemoryStore) -> None:
-    lease.take(store, KEYS, Gone(), Clock(NOW), execution="b", run_ts=RUN, ttl=timedelta(hours=4))
+    lease.take(store, KEYS, Executions(), Clock(NOW), execution="b", run_ts=RUN, ttl=timedelta(hours=4))
 
 
 def resume(store: MemoryStore) -> None:
     asked = claim.Request(instant=NOW, resume=True)
-    claim.take(store, KEYS, Gone(), Clock(NOW), request=asked, execution="b", started=NOW)
+    claim.take(store, KEYS, Executions(), Clock(NOW), request=asked, execution="b", started=NOW)
 
 
 def read_mark(store: MemoryStore) -> None:

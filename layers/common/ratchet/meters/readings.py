@@ -5,7 +5,7 @@ number may have lost digits.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import BinaryIO
@@ -26,6 +26,8 @@ KEPT = 1000
 """Lines set aside that are kept to be looked at; all are counted."""
 HOUR = 3_600_000_000
 """In microseconds."""
+LARGEST = 1e100
+"""Of a reading, since many are summed up."""
 NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?$"
 
 
@@ -57,8 +59,7 @@ def read(file: BinaryIO, layout: Layout, aside: Aside) -> Iterator[Readings]:
     Raises SourceMismatch for a file without the declared columns, or that is no text of UTF-8.
     """
     ending = _Ending(file)
-    handler = _handler(aside, layout)
-    parse = pyarrow.csv.ParseOptions(delimiter=layout.delimiter, invalid_row_handler=handler)
+    parse = pyarrow.csv.ParseOptions(delimiter=layout.delimiter, invalid_row_handler=_handler(aside))
     wanted = [*layout.time, layout.value]
     convert = pyarrow.csv.ConvertOptions(
         column_types=dict.fromkeys(wanted, pa.string()), include_columns=wanted, strings_can_be_null=False
@@ -102,7 +103,7 @@ class _Ending:
         self.closed = True
 
 
-def _handler(aside: Aside, layout: Layout) -> object:
+def _handler(aside: Aside) -> Callable[[pyarrow.csv.InvalidRow], str]:
     def handle(row: pyarrow.csv.InvalidRow) -> str:
         aside.add("another number of columns", row.text)
         return "skip"
@@ -125,7 +126,7 @@ def _readings(block: pa.RecordBatch, layout: Layout, clock: "_Clock", aside: Asi
     value = pc.cast(pc.if_else(numeric, texts, "nan"), pa.float64()).to_numpy(zero_copy_only=False)
     micros = local.fill_null(0).cast(pa.int64()).to_numpy()
     no_time = local.is_null().to_numpy(zero_copy_only=False) | ~plausible(micros)
-    no_value = ~pc.or_(none, numeric).to_numpy(zero_copy_only=False) | np.isinf(value)
+    no_value = ~pc.or_(none, numeric).to_numpy(zero_copy_only=False) | (np.abs(value) > LARGEST)
     for reason, faulty in (("time is no instant", no_time), ("value is no number", no_value & ~no_time)):
         for index in np.flatnonzero(faulty).tolist():
             aside.add(reason, layout.delimiter.join(str(column[index]) for column in block.columns))

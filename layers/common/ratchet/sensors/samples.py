@@ -24,6 +24,8 @@ FIELDS = {"zoneId": pa.string(), "equipId": pa.string(), "sensorType": pa.string
 FIELDS |= {"category": pa.string(), "time": pa.string()}
 HOUR = 3_600_000_000
 """In microseconds."""
+LARGEST = 1e100
+"""Of a value, whose square is summed up."""
 BLOCK_BYTES = 1 << 22
 Machine = tuple[str, str]
 """Zone and equipment."""
@@ -102,12 +104,13 @@ def _parsed(text: bytes) -> object:
 
 
 def _typed(value: object, kind: pa.DataType) -> str | float | None:
-    if kind == pa.string():
-        # Half a character cannot be written again.
-        return value if isinstance(value, str) and value.isprintable() else None
-    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > 1e300:
+    try:
+        if kind == pa.string():
+            # Half a character is no text.
+            return value if isinstance(value, str) and value.encode() is not None else None
+        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    except (UnicodeEncodeError, OverflowError):
         return None
-    return float(value)
 
 
 def _samples(table: pa.Table, layout: Layout, rejected: Counter[str]) -> Samples:
@@ -127,7 +130,7 @@ def _samples(table: pa.Table, layout: Layout, rejected: Counter[str]) -> Samples
         "sensorType is missing": sensor == -2,
         "zoneId or equipId is malformed": malformed,
         "time is no instant": no_time,
-        "val is no number": ~np.isfinite(value),
+        "val is no number": ~(np.abs(value) <= LARGEST),
     }
     for reason, faulty in faults.items():
         rejected[reason] += int((left & faulty).sum())
