@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults import figures
+from tests.faults import figures, guided
 from tests.faults.fuzz import DEADLINE_SECONDS, MEMORY_MIB, Found, Report, load, run
 
 SEED = 1
 INPUTS = {
-    "bundles:ARCHIVE": 100_000,
+    "bundles:ARCHIVE": 25_000,
     "models:GRAPH": 20_000,
-    "pages:JSON": 100_000,
-    "pages:COPY": 100_000,
+    "pages:JSON": 25_000,
+    "pages:COPY": 25_000,
     "parquet:LANDED": 100_000,
     "parquet:REJECTED": 25_000,
     "parquet:HOLDOUT": 25_000,
@@ -24,6 +24,8 @@ INPUTS = {
     "files:SENSORS": 10_000,
     "files:METERS": 10_000,
 }
+GUIDED, GUIDED_INPUTS = ("bundles:ARCHIVE", "pages:JSON", "pages:COPY"), 100_000
+"""Readers whose own code decides, so that what an input reaches of it is worth knowing."""
 
 
 @pytest.fixture(scope="module")
@@ -32,10 +34,23 @@ def reports() -> Iterator[dict[str, Future[Report]]]:
     with ThreadPoolExecutor(2) as pool:
         fuzzed = {name: pool.submit(run, name, inputs, SEED) for name, inputs in INPUTS.items()}
         yield fuzzed
+    _add_figures(f"Hostile inputs (seed {SEED}; memory bounded by {MEMORY_MIB} MiB)", fuzzed)
+
+
+@pytest.fixture(scope="module")
+def led() -> Iterator[dict[str, Future[Report]]]:
+    """The same of those that coverage leads."""
+    with ThreadPoolExecutor(2) as pool:
+        fuzzed = {name: pool.submit(guided.run, name, GUIDED_INPUTS, SEED) for name in GUIDED}
+        yield fuzzed
+    _add_figures(f"Hostile inputs led by coverage (seed {SEED}; memory bounded by {MEMORY_MIB} MiB)", fuzzed)
+
+
+def _add_figures(title: str, fuzzed: dict[str, Future[Report]]) -> None:
     columns = ("reader", "inputs", "CPU s", "peak MiB", "outcomes")
     found = {name: one.result() for name, one in fuzzed.items() if not one.exception()}
     rows = [(name, one.inputs, one.seconds, one.peak_mib, _told(one.outcomes)) for name, one in found.items()]
-    figures.add(f"Hostile inputs (seed {SEED}; memory bounded by {MEMORY_MIB} MiB)", columns, rows)
+    figures.add(title, columns, rows)
 
 
 def _told(outcomes: dict[str, int]) -> str:
@@ -48,6 +63,32 @@ def test_hostile_inputs_end_in_a_result_or_a_named_error(name: str, reports: dic
     # Were all refused at the door, nothing behind it would have been put to the test.
     assert len(outcomes) > 1
     assert sum(outcomes.values()) == INPUTS[name]
+
+
+@pytest.mark.parametrize("name", GUIDED)
+def test_inputs_led_by_coverage_end_in_a_result_or_a_named_error(name: str, led: dict[str, Future[Report]]) -> None:
+    outcomes = led[name].result().outcomes
+    assert len(outcomes) > 1
+    assert sum(outcomes.values()) == GUIDED_INPUTS
+
+
+@pytest.mark.parametrize(
+    ("planted", "how"),
+    [
+        ("RAISES", "ZeroDivisionError"),
+        ("CRASHES", "deadly signal"),
+        ("HANGS", "timeout after"),
+        ("SWELLS", "out-of-memory"),
+        ("HIDES", "AssertionError"),
+    ],
+)
+def test_coverage_leads_to_a_planted_fault_too(planted: str, how: str) -> None:
+    name = f"planted:{planted}"
+    with pytest.raises(Found, match=rf"(?s)^{name}, led by coverage:.*{how}") as caught:
+        guided.run(name, 3_000, SEED, deadline=2)
+    kept = Path(str(caught.value).split("--replay ")[1].splitlines()[0])
+    assert kept.read_bytes()
+    kept.unlink()
 
 
 @pytest.mark.parametrize(
