@@ -2,7 +2,7 @@
 
 import click
 
-from cli import executions, laptop, logs, models, scoring
+from cli import executions, laptop, logs, models, scoring, seed, serve
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -16,12 +16,13 @@ def main() -> None:
 
 for each in (
     laptop.up,
-    laptop.seed,
+    seed.seed,
     executions.run,
     models.status,
     models.history,
     models.card,
     scoring.score,
+    serve.serve,
     models.rollback,
     logs.logs,
     executions.pause,

@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 import click
-from ratchet import claim
+from ratchet import catalog, claim
 from ratchet.errors import BadInput
 from ratchet.instants import parse_instant, run_name, utc_now
 from rich.console import Console
@@ -21,7 +21,7 @@ COLOURS = {"promoted": "green", "kept_champion": "cyan", "already_running": "yel
 
 @click.command()
 @pipeline_argument
-@click.option("--input", "text", metavar="JSON", default="{}", help='As for start-execution: {"limit": 5000}.')
+@click.option("--input", "text", metavar="JSON", default="{}", help='As for start-execution: {"skipDataPrep": true}.')
 @click.option("--at", metavar="INSTANT", help="Name the run by this instant instead of the present second.")
 @click.option("--resume", metavar="RUN", help="Take a failed run up again; finished outputs are adopted.")
 @click.option("--detach", is_flag=True, help="Start it and return at once.")
@@ -31,7 +31,7 @@ def run(session: Session, pipeline: str, text: str, at: str | None, resume: str 
 
     Exit code: 0 promoted, kept, not enough data or skipped; 1 failed; 2 bad usage; 3 already running.
     """
-    document = _input(text, at, resume)
+    document = _input(pipeline, text, at, resume)
     states, machine = session.target.client("stepfunctions"), session.target.machine(pipeline)
     name = f"{document.get('at') or document.get('resume') or run_name(utc_now())}-{secrets.token_hex(3)}"
     name = f"cli-{name.replace(':', '-')}"
@@ -64,19 +64,19 @@ def resume(session: Session) -> None:
     _switch(session, "ENABLED")
 
 
-def _input(text: str, at: str | None, resume: str | None) -> dict[str, Any]:
+def _input(pipeline: str, text: str, at: str | None, resume: str | None) -> dict[str, Any]:
     try:
         document = json.loads(text)
     except ValueError as error:
-        raise BadInput(f"--input is not JSON ({error}); write it as '{{\"limit\": 5000}}'.") from error
+        raise BadInput(f"--input is not JSON ({error}); write it as '{{\"skipDataPrep\": true}}'.") from error
     if not isinstance(document, dict):
-        raise BadInput("--input must be a JSON object such as '{\"limit\": 5000}'.")
+        raise BadInput("--input must be a JSON object such as '{\"skipDataPrep\": true}'.")
     if at:
         document["at"] = run_name(parse_instant(at))
     if resume:
         document["resume"] = run_name(parse_instant(resume))
     # The machine checks it again; here a mistake costs no execution.
-    claim.parse_request(document)
+    claim.parse_request(document, catalog.load(pipeline).takes)
     return document
 
 

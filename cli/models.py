@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.errors import CommandError
+from cli.landed import landed, told
 from cli.options import Session, command, pipeline_argument
 from cli.output import duration
 from cli.targets import Target
@@ -118,6 +119,7 @@ def _status(target: Target, name: str) -> dict[str, Any]:
         "champion": asdict(champion[0]) if champion else None,
         "last_run": asdict(standing[0]) if standing else None,
         "lease": asdict(held[0]) if held else None,
+        "landed": landed(store, pipeline),
         "data": decode(data, pipeline.keys.train_latest()) if data else None,
     }
 
@@ -131,6 +133,8 @@ def _show_status(console: Console, rows: list[dict[str, Any]]) -> None:
         grid.add_row("  champion", champion["run_ts"] if champion else "none yet", age)
         if run:
             grid.add_row("  last run", run["run_ts"], (run["outcome"] or run["state"]).replace("_", " "))
+        for table, facts in row["landed"].items():
+            grid.add_row("  landed", table, told(facts))
         if data:
             synthetic = ", synthetic" if data.get("synthetic") else ""
             grid.add_row("  data", data["run_ts"], f"{data['row_count']:,} rows{synthetic}")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from ratchet.catalog import load
 from ratchet.errors import BadInput
 from ratchet.store import ObjectStore
 from rich.console import Console
@@ -115,7 +116,7 @@ def _slots(session: Session, pipeline: str) -> None:
     def render(console: Console) -> None:
         scored = result["scored"]
         console.print(f"{len(scored)} slots scored" + (f", the last {scored[-1]}" if scored else ""))
-        console.print(f"predictions: {session.target.store.uri('predictions/')}")
+        console.print(f"predictions: {session.target.store.uri(load(pipeline).keys.predictions_root())}")
         console.print(f"[dim]model of run {result['model_run_ts']}[/]")
 
     session.output.show(result, render)

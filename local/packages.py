@@ -16,7 +16,14 @@ import yaml
 
 BUILD = Path(__file__).parents[1] / ".aws-sam/build"
 MIB = 1 << 20
-BUDGETS = {"ExtractFunction": 225, "PrepareFunction": 170, "EvaluateFunction": 205, "ScoreFunction": 160}
+BUDGETS = {
+    "ExtractFunction": 235,
+    "PrepareFunction": 180,
+    "EvaluateFunction": 215,
+    "ScoreFunction": 220,
+    "CheckSufficiencyFunction": 180,
+    "ApiFunction": 215,
+}
 """MiB unzipped, layers included; Lambda takes 250. Raise one knowingly: every MiB is fetched in a cold start."""
 OTHERS = 105
 RUNTIME = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "urllib3", "six")

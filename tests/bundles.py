@@ -59,15 +59,37 @@ def graph(
     return made.SerializeToString()
 
 
-def document(run: str = RUN, width: int = WIDTH, targets: tuple[str, ...] = TARGETS) -> dict[str, Any]:
-    """A `bundle.json`."""
+def first_columns(width: int, targets: int) -> bytes:
+    """ONNX whose answers are the first inputs, so that no other one that is missing matters."""
+    chosen = numpy_helper.from_array(np.arange(targets), "chosen")
+    shapes = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["rows", size])
+        for name, size in (("features", width), ("predictions", targets))
+    ]
+    node = helper.make_node("Gather", ["features", "chosen"], ["predictions"], axis=1)
+    made = helper.make_model(
+        helper.make_graph([node], "first", shapes[:1], shapes[1:], [chosen]),
+        opset_imports=[helper.make_opsetid("", 20)],
+        ir_version=10,
+    )
+    onnx.checker.check_model(made)
+    return made.SerializeToString()
+
+
+def document(
+    run: str = RUN, width: int | None = None, targets: tuple[str, ...] | None = None, pipeline: str = "returns"
+) -> dict[str, Any]:
+    """A `bundle.json`; inputs and targets are the pipeline's where nothing else is said."""
+    data = load(pipeline).data
+    width = sum(data.features.values()) if width is None else width
+    targets = tuple(data.targets) if targets is None else targets
     interval = {"start": "2026-11-01T00:00:00Z", "end": "2026-11-10T00:00:00Z"}
     return {
         "format": 1,
-        "pipeline": "returns",
+        "pipeline": pipeline,
         "run_ts": run,
         "inputs": [{"name": "features", "dtype": "float32", "shape": ["N", width], "unit": "none"}],
-        "targets": [{"name": name, "unit": "percent"} for name in targets],
+        "targets": [{"name": name, "unit": data.targets.get(name, "percent")} for name in targets],
         "training": interval,
         "validation": interval,
         "train_mean": dict.fromkeys(targets, 0.0),
@@ -85,10 +107,13 @@ def document(run: str = RUN, width: int = WIDTH, targets: tuple[str, ...] = TARG
 def unpacked(folder: Path, model: bytes | None = None, **fields: Any) -> Bundle:
     """A bundle as its reader leaves it."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "model.onnx").write_bytes(graph() if model is None else model)
-    (folder / "bundle.json").write_text(json.dumps(document(**fields)))
-    np.savez(folder / "reference.npz", features=np.ones((3, WIDTH), "f4"), predictions=np.zeros((3, 6), "f4"))
-    return Bundle(folder, document(**fields), folder / "model.onnx", folder / "reference.npz")
+    told = document(**fields)
+    declared = load(told["pipeline"]).data
+    width, outputs = sum(declared.features.values()), len(declared.targets)
+    (folder / "model.onnx").write_bytes(graph(width, outputs) if model is None else model)
+    (folder / "bundle.json").write_text(json.dumps(told))
+    np.savez(folder / "reference.npz", features=np.ones((3, width), "f4"), predictions=np.zeros((3, outputs), "f4"))
+    return Bundle(folder, told, folder / "model.onnx", folder / "reference.npz")
 
 
 def packed(folder: Path, model: bytes | None = None, **fields: Any) -> bytes:
@@ -107,7 +132,7 @@ def promote(
 ) -> Pointer:
     """Puts a bundle into the store and points at it, whatever its quality: the move after the pointer's."""
     archive = packed(folder / run, model, **{"run": run, **fields})
-    keys = returns().keys
+    keys = load(fields.get("pipeline", "returns")).keys
     store.put(keys.model(run), archive)
     standing = pointer.read(store, keys)
     before = standing[0] if standing else None
@@ -132,7 +157,7 @@ def promote(
 def champion(store: ObjectStore, folder: Path, **fields: Any) -> Champion:
     """A bundle that is promoted and loaded."""
     promote(store, folder, **fields)
-    return Follower(returns()).current(store)
+    return Follower(load(fields.get("pipeline", "returns"))).current(store)
 
 
 def row(base_ts: str = "2026-11-21T04:00:00Z", first: float = 0.5) -> dict[str, Any]:

@@ -87,7 +87,7 @@ class FakeSource:
 def small_pipeline(page_rows: int = 4) -> Pipeline:
     """`returns` with two narrow tables, `left` (the canary) and `right`."""
     returns = catalog.load("returns")
-    source = catalog.Source("left", page_rows, 180, 24, {"left": LEFT, "right": RIGHT})
+    source = catalog.Tables("tables", "left", page_rows, 180, 24, {"left": LEFT, "right": RIGHT})
     return replace(returns, source=source, data=replace(returns.data, min_rows=3))
 
 

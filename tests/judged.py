@@ -4,8 +4,8 @@ import hashlib
 import io
 import json
 import tarfile
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -86,10 +86,37 @@ def archive(members: Mapping[str, bytes]) -> bytes:
 
 
 @dataclass
+class Rows:
+    """Prepared rows in order of `starts` (base_ts); `ends` are those of the labels."""
+
+    starts: list[datetime]
+    ends: list[datetime]
+    features: np.ndarray
+    realised: np.ndarray
+    groups: list[str] | None = None
+    baselines: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def parquet(self, targets: Iterable[str], first: int) -> bytes:
+        """holdout.parquet of the rows from `first` on."""
+        kind = pa.timestamp("us", "UTC")
+        columns: dict[str, Any] = {
+            "base_ts": pa.array(self.starts[first:], kind),
+            "ts": pa.array(self.ends[first:], kind),
+        }
+        columns |= {name: self.realised[first:, index] for index, name in enumerate(targets)}
+        columns |= {f"baseline_{name}": values[first:] for name, values in self.baselines.items()}
+        columns |= {"group": self.groups[first:]} if self.groups else {}
+        columns["features"] = pa.FixedSizeListArray.from_arrays(self.features[first:].ravel(), self.features.shape[1])
+        buffer = io.BytesIO()
+        pq.write_table(pa.table(columns), buffer)
+        return buffer.getvalue()
+
+
+@dataclass
 class World:
     """A store in which a run's data is prepared: targets are linear in the features, plus noise.
 
-    The first half of the rows is for training, the rest is the holdout. `signal` is the true weights [512, 6].
+    The first half of the rows is for training, the rest is the holdout. `signal` is the true weights [inputs, targets].
     """
 
     store: MemoryStore
@@ -98,16 +125,31 @@ class World:
     split: datetime
     run_ts: str = "2026-11-21T04-00-00Z"
 
+    @property
+    def width(self) -> int:
+        return sum(self.pipeline.data.features.values())
+
     def request(self, run_ts: str | None = None) -> Request:
         keys, run = self.pipeline.keys, run_ts or self.run_ts
         uris = (keys.holdout(self.run_ts), keys.manifest(self.run_ts), keys.model(run))
-        return Request("returns", run, HOLDER, *(self.store.uri(key) for key in uris), 7, f"mlops-{run[:10]}")
+        return Request(self.pipeline.name, run, HOLDER, *(self.store.uri(key) for key in uris), 7, f"mlops-{run[:10]}")
+
+    def prepare(self, rows: Rows, changes: Mapping[str, Any] | None = None) -> None:
+        """Puts the lease, the holdout and the manifest with its `changes`."""
+        keys, half = self.pipeline.keys, len(rows.features) // 2
+        self.store.put(keys.lease(), encode(asdict(Lease("held", HOLDER, self.run_ts, 7, iso(START), iso(START)))))
+        body = rows.parquet(self.pipeline.data.targets, half)
+        self.store.put(keys.holdout(self.run_ts), body)
+        digests = {"train": "sha256:t", "holdout": f"sha256:{hashlib.sha256(body).hexdigest()}"}
+        manifest = _manifest(self, rows.realised, half) | {"digests": digests}
+        self.store.put(keys.manifest(self.run_ts), encode(manifest | dict(changes or {})))
 
     def bundle(
         self,
         weights: np.ndarray,
         run_ts: str | None = None,
         *,
+        bias: np.ndarray | None = None,
         model: bytes | None = None,
         reference: np.ndarray | None = None,
         **changes: Any,
@@ -115,13 +157,14 @@ class World:
         """Puts a bundle of a linear model; returns its SHA-256. `changes` go into `bundle.json`."""
         run = run_ts or self.run_ts
         features = np.random.default_rng(1).normal(size=(16, weights.shape[0])).astype(np.float32)
-        expected = features @ weights.astype(np.float32) if reference is None else reference
+        offset = 0.0 if bias is None else bias
+        expected = features @ weights.astype(np.float32) + offset if reference is None else reference
         arrays = io.BytesIO()
         np.savez(arrays, features=features, predictions=expected.astype(np.float32))
         body = archive(
             {
                 "bundle.json": json.dumps(self.bundle_document(run) | changes).encode(),
-                "model.onnx": model or linear_model(weights),
+                "model.onnx": model or linear_model(weights, bias),
                 "reference.npz": arrays.getvalue(),
             }
         )
@@ -132,9 +175,9 @@ class World:
         targets = self.pipeline.data.targets
         return {
             "format": 1,
-            "pipeline": "returns",
+            "pipeline": self.pipeline.name,
             "run_ts": run,
-            "inputs": [{"name": "features", "dtype": "float32", "shape": [None, WIDTH], "unit": "1"}],
+            "inputs": [{"name": "features", "dtype": "float32", "shape": [None, self.width], "unit": "1"}],
             "targets": [{"name": name, "unit": unit} for name, unit in targets.items()],
             "training": {"start": iso(START), "end": iso(self.split - STEP)},
             "validation": {"start": iso(self.split - 20 * STEP), "end": iso(self.split - STEP)},
@@ -189,7 +232,8 @@ def world(
     market = np.repeat(rng.exponential(size=rows // 12 + 1), 12)[:rows, None]
     realised = features @ made.signal + noise * (0.5 + market) * rng.normal(size=(rows, 6))
     realised[:, 0], realised[:, 5] = 0.0, -realised[:, 4]
-    _put(made, features.astype(np.float32), realised, dict(manifest or {}))
+    starts = [START + index * STEP for index in range(rows)]
+    made.prepare(Rows(starts, [start + STEP for start in starts], features.astype(np.float32), realised), manifest)
     return made
 
 
@@ -199,33 +243,9 @@ def _signal(seed: int) -> np.ndarray:
     return weights
 
 
-def _put(made: World, features: np.ndarray, realised: np.ndarray, changes: dict[str, Any]) -> None:
-    keys, half = made.pipeline.keys, len(features) // 2
-    made.store.put(keys.lease(), encode(asdict(Lease("held", HOLDER, made.run_ts, 7, iso(START), iso(START)))))
-    body = _parquet(made.pipeline, features[half:], realised[half:], made.split)
-    made.store.put(keys.holdout(made.run_ts), body)
-    manifest = _manifest(made, realised, half) | {
-        "digests": {"train": "sha256:t", "holdout": f"sha256:{hashlib.sha256(body).hexdigest()}"}
-    }
-    made.store.put(keys.manifest(made.run_ts), encode(manifest | changes))
-
-
-def _parquet(pipeline: Pipeline, features: np.ndarray, realised: np.ndarray, start: datetime) -> bytes:
-    instants = [start + index * STEP for index in range(len(features))]
-    kind = pa.timestamp("us", "UTC")
-    columns: dict[str, Any] = {
-        "base_ts": pa.array(instants, kind),
-        "ts": pa.array([instant + STEP for instant in instants], kind),
-    }
-    columns |= {name: realised[:, index] for index, name in enumerate(pipeline.data.targets)}
-    columns["features"] = pa.FixedSizeListArray.from_arrays(features.ravel(), WIDTH)
-    buffer = io.BytesIO()
-    pq.write_table(pa.table(columns), buffer)
-    return buffer.getvalue()
-
-
 def _manifest(made: World, realised: np.ndarray, half: int) -> dict[str, Any]:
-    why_not = {0: "constant (always 0)", 5: "redundant: −long_hold_return_pct"}
+    constant = {i: "constant (always 0)" for i in range(realised.shape[1]) if not np.ptp(realised[:, i])}
+    why_not = constant | ({5: "redundant: −long_hold_return_pct"} if realised.shape[1] == 6 else {})
     targets = {
         name: {
             "unit": unit,
@@ -239,7 +259,7 @@ def _manifest(made: World, realised: np.ndarray, half: int) -> dict[str, Any]:
     end = made.split + (len(realised) - half - 1) * STEP
     validation = made.split - 20 * STEP
     return {
-        "pipeline": "returns",
+        "pipeline": made.pipeline.name,
         "run_ts": made.run_ts,
         "generated_at": "2026-11-21T04:02:11Z",
         "landing": {"ai_outputs": 3, "simulations_10m": 2},
@@ -258,7 +278,7 @@ def _manifest(made: World, realised: np.ndarray, half: int) -> dict[str, Any]:
         },
         "targets": targets,
         "schema": {},
-        "feature_dim": WIDTH,
+        "feature_dim": made.width,
         "synthetic": False,
         "source": "supabase",
         "limit": 0,

@@ -8,13 +8,14 @@ from ratchet.catalog import load
 from ratchet.instants import Clock, parse_instant, utc_now
 
 logger = Logger()
-FACTS = ("run_ts", "attempt", "scheduled", "limit", "skip_data_prep", "since_ts")
+FACTS = ("run_ts", "attempt", "scheduled", "limit", "skip_data_prep", "since_ts", "month", "sample")
 
 
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: object, ports: Any = wiring, clock: Clock = utc_now) -> dict[str, Any]:
     """Event and result: docs/contracts.md."""
-    pipeline, request = load(event["pipeline"]), claim.parse_request(event["input"])
+    pipeline = load(event["pipeline"])
+    request = claim.parse_request(event["input"], pipeline.takes)
     whose = {"execution": event["execution"], "started": parse_instant(event["started"])}
     ours, standing = claim.take(ports.store(), pipeline.keys, ports.executions(), clock, request=request, **whose)
     logger.append_keys(pipeline=pipeline.name, run_ts=standing.run_ts)

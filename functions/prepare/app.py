@@ -8,10 +8,11 @@ from aws_lambda_powertools import Logger
 from ratchet import wiring
 from ratchet.catalog import load
 from ratchet.instants import Clock, utc_now
-from ratchet.tables.prepare import Order, prepare
+from ratchet.tables.material import Order
+from ratchet.tables.prepare import prepare
 
 logger = Logger()
-ORDER = ("run_ts", "execution", "token", "limit", "skip_data_prep")
+ORDER = ("run_ts", "execution", "token", "limit", "skip_data_prep", "month", "sample")
 
 
 @logger.inject_lambda_context

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from ratchet.catalog import names
 
 ROOT = Path(__file__).parents[2]
 TEMPLATE_TEXT = (ROOT / "template.yaml").read_text()
@@ -131,7 +132,7 @@ class Machine:
 
 def _sample(name: str) -> str:
     kinds = {"MachineArn": "states:us-east-1:123456789012:stateMachine:x", "TopicArn": "sns:us-east-1:123456789012:x"}
-    return next((f"arn:aws:{rest}" for end, rest in kinds.items() if name.endswith(end)), "returns")
+    return next((f"arn:aws:{rest}" for end, rest in kinds.items() if name.endswith(end)), names()[0])
 
 
 DEPLOYED_MACHINES = [Machine(name, resource) for name, resource in of_type("AWS::Serverless::StateMachine").items()]

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -43,16 +44,15 @@ class Ports:
         return PageBuilder(table, 1).build(None)
 
 
-@pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
-    """What scoring tells CloudWatch while a new champion does not serve: by metric, its namespace and dimensions."""
-    ports, folder, said = Ports(), tmp_path_factory.mktemp("bundles"), io.StringIO()
+def written(pipeline: str, folder: Path) -> dict[str, dict[str, Any]]:
+    """What scoring by schedule tells CloudWatch while a new champion does not serve: by metric, what it says of it."""
+    ports, said = Ports(), io.StringIO()
     follower.cache_clear()
-    promote(ports.bucket, folder)
-    follower("returns").current(ports.bucket)
-    promote(ports.bucket, folder, "2026-11-21T05-00-00Z", b"no graph")
-    with contextlib.redirect_stdout(said), pytest.raises(StaleInput):
-        app.handler({"pipeline": "returns"}, Context(), ports)
+    promote(ports.bucket, folder, pipeline=pipeline)
+    follower(pipeline).current(ports.bucket)
+    promote(ports.bucket, folder, "2026-11-21T05-00-00Z", b"no graph", pipeline=pipeline)
+    with contextlib.redirect_stdout(said), contextlib.suppress(StaleInput):
+        app.handler({"pipeline": pipeline}, Context(), ports)
     follower.cache_clear()
     lines = [json.loads(line) for line in said.getvalue().splitlines() if '"_aws"' in line]
     return {
@@ -73,18 +73,17 @@ def test_an_alarm_says_what_is_wrong_to_the_people_of_the_topic(name: str) -> No
 
 
 @pytest.mark.parametrize("pipeline", names())
-def test_the_alarms_on_a_champion_watch_what_scoring_writes_and_nothing_else(
-    pipeline: str, written: dict[str, dict[str, Any]]
-) -> None:
+def test_the_alarms_on_a_champion_watch_what_scoring_writes_and_nothing_else(pipeline: str, tmp_path: Path) -> None:
+    found = written(pipeline, tmp_path)
     watched = {
         alarm["MetricName"]: {"Namespace": alarm["Namespace"], **dimensions(alarm)}
         for name, alarm in ALARMS.items()
         if name.startswith(pipeline) and not alarm["Namespace"].startswith("AWS/")
     }
-    assert [facts["pipeline"] for facts in written.values()] == ["returns"] * len(written)
+    assert [facts["pipeline"] for facts in found.values()] == [pipeline] * len(found)
     stack = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"]
-    assert {facts["service"] for facts in written.values()} == {app.logger.service}
-    assert watched == {name: {**facts, "service": stack, "pipeline": pipeline} for name, facts in written.items()}
+    assert {facts["service"] for facts in found.values()} == {app.logger.service}
+    assert watched == {name: {**facts, "service": stack, "pipeline": pipeline} for name, facts in found.items()}
 
 
 @pytest.mark.parametrize("pipeline", names())

@@ -19,8 +19,10 @@ ALLOWED = {
     "ratchet/tables": {"numpy", "pyarrow"},
     "ratchet/serving": {"numpy", "onnxruntime"},
     "ratchet/sensors": {"numpy", "pyarrow"},
-    "ratchet/meters": {"numpy", "pyarrow"},
-    "ratchet/trees": {"numpy", "lightgbm", "onnx"},
+    "ratchet/meters": {"numpy", "pyarrow", "holidays"},
+    "ratchet/files": {"numpy", "pyarrow"},
+    "ratchet/api": {"numpy", "aws_lambda_powertools", "pydantic"},
+    "ratchet/trees": {"numpy", "lightgbm", "onnx", "optuna"},
     "ratchet/adapters": {
         *("numpy", "boto3", "botocore", "supabase", "postgrest", "httpx", "psycopg", "pyarrow"),
         *("msgspec", "orjson", "simdjson"),

@@ -34,7 +34,8 @@ KNOWN_ERRORS = {
     *("StepFunctions.SfnException", "StepFunctions.ExecutionLimitExceededException"),
     *("SNS.SnsException", "SNS.InternalErrorException", "SNS.ThrottledException", "SNS.SdkClientException"),
 }
-OUTCOMES = {"promoted", "kept_champion", "not_enough_data", "no_new_rows", "same_run", "already_running", "scored"}
+OUTCOMES = {"promoted", "kept_champion", "not_enough_data", "no_new_rows", "same_run", "already_running"}
+OUTCOMES |= {"scored", "landed"}
 # A pointer that has moved stays moved, whether the message about it could be sent or not (docs/adr/0002).
 NOT_FATAL = {("release.asl.yaml", "Notify")}
 each_machine = pytest.mark.parametrize("machine", MACHINES, ids=lambda machine: machine.name)

@@ -6,7 +6,7 @@ import tomllib
 from typing import Any
 
 import pytest
-from ratchet.catalog import load, names
+from ratchet.catalog import MeterFiles, SensorFiles, load, names
 from ratchet.settings import Settings
 
 from tests.contract.application import (
@@ -152,6 +152,18 @@ def test_a_pipeline_has_a_machine_schedules_a_rule_alarms_and_an_output(pipeline
     assert OUTPUTS[f"{pipeline.capitalize()}MachineArn"]["Value"] == {"Ref": f"{pipeline}Machine"}
 
 
+def test_what_writes_files_is_heard_or_may_be_read_just_where_the_pipeline_looks() -> None:
+    """Sensors write where they like, which is read; what is put below a meter's prefix lands at once."""
+    sources = {pipeline: load(pipeline).source for pipeline in names()}
+    rows = {row["Pipeline"]: row["Prefix"] for row in TEMPLATE["Mappings"]["Uploads"].values()}
+    assert rows == {name: source.prefix for name, source in sources.items() if isinstance(source, MeterFiles)}
+    assert set(TEMPLATE["Mappings"]["Uploads"]) <= set(of_type("AWS::Events::Rule"))
+    (reading, _) = RESOURCES["SensorFilesReader"]["Properties"]["PolicyDocument"]["Statement"]
+    (pattern, _) = reading["Resource"]["Fn::Sub"]
+    sensors = {source.prefix for source in sources.values() if isinstance(source, SensorFiles)}
+    assert {f"{prefix}*" for prefix in sensors} == {pattern.partition("${Bucket}/")[2]}
+
+
 def test_the_command_line_is_told_of_every_schedule() -> None:
     (_, told) = OUTPUTS["ScheduleNames"]["Value"]["Fn::Join"]
     assert {each["Ref"] for each in told} == set(SCHEDULES)
@@ -195,7 +207,12 @@ def test_only_those_who_prepare_and_judge_see_the_holdout() -> None:
 def test_every_row_of_rights_is_a_policy_that_somebody_has() -> None:
     held = {policy for name in DEPLOYED for policy in managed(name)}
     held |= {policy["Ref"] for policy in RESOURCES["TrainingRole"]["Properties"]["ManagedPolicyArns"]}
-    made = set(of_type("AWS::IAM::ManagedPolicy")) - {"SecretReader", "LeftoversStopper", "MachineLogsWriter"}
+    made = set(of_type("AWS::IAM::ManagedPolicy")) - {
+        "SecretReader",
+        "LeftoversStopper",
+        "MachineLogsWriter",
+        "SensorFilesReader",
+    }
     assert set(RIGHTS) == made
     assert made <= held
 

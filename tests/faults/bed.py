@@ -81,8 +81,7 @@ class Bed:
         self.product = folder / "product"
         for part in ("functions", "layers/common"):
             shutil.copytree(CHECKOUT / part, self.product / part)
-        places = [TINY, self.product / "layers/common", sysconfig.get_paths()["purelib"]]
-        self.packages = os.pathsep.join(map(str, places))
+        self.packages = self._packages(TINY)
         trainer = folder / "python"
         script = TINY / "pipelines" / "tiny" / "train.py"
         filled = {"python": sys.executable, "packages": self.packages, "orders": self.orders, "script": script}
@@ -103,11 +102,14 @@ class Bed:
     def _deploy(self) -> None:
         self.role = self._role()
         topic = self.emulator.client("sns").create_topic(Name="outcomes")["TopicArn"]
-        self.functions = {step: self._function(step) for step in STEPS}
+        self.functions = {step: self.function(step) for step in STEPS}
         arns = {f"{_camel(step)}FunctionArn": arn for step, arn in self.functions.items()}
         release = {"TopicArn": str(topic), **_wanted("ReleaseMachine", arns)}
         self.release = self.machine("bed-release", definition("release.asl.yaml", **release))
-        own = {"Pipeline": "tiny", "ReleaseMachineArn": self.release, **_wanted("returnsMachine", arns)}
+        land = _wanted("ExtractPartsMachine", arns)
+        parts = self.machine("bed-extract-parts", definition("extract_parts.asl.yaml", **land))
+        own = {"Pipeline": "tiny", "ReleaseMachineArn": self.release, "ExtractPartsMachineArn": parts}
+        own |= _wanted("returnsMachine", arns)
         self.definition = definition("pipeline.asl.yaml", **own)
         self.pipeline = self.machine("bed-tiny", self.definition)
         self._rule()
@@ -188,16 +190,23 @@ class Bed:
 
     # ------------------------------------------------------------------------------------------------------ deployment
 
-    def _function(self, step: str) -> str:
+    def _packages(self, pipelines: Path) -> str:
+        """Where a process finds the product, with the pipelines in that folder."""
+        places = (pipelines, self.product / "layers/common", sysconfig.get_paths()["purelib"])
+        return os.pathsep.join(map(str, places))
+
+    def function(self, step: str, name: str = "", pipelines: Path = TINY) -> str:
+        """Deploys a step, under another name if it has one and with the pipelines in that folder; its ARN."""
+        name = name or step
         archive = io.BytesIO()
         with zipfile.ZipFile(archive, "w") as opened:
             opened.writestr("app.py", FUNCTION)
         handler = self.product / "functions" / step / "app.py"
-        where = {"PACKAGES": self.packages, "ORDERS": self.commander.address}
-        variables = {"STEP": step, "HANDLER": str(handler), **where}
+        where = {"PACKAGES": self._packages(pipelines), "ORDERS": self.commander.address}
+        variables = {"STEP": name, "HANDLER": str(handler), **where}
         logging = {"POWERTOOLS_SERVICE_NAME": "bed", "POWERTOOLS_METRICS_NAMESPACE": "Ratchet"}
         made = self.emulator.client("lambda").create_function(
-            FunctionName=f"bed-{step}",
+            FunctionName=f"bed-{name}",
             Runtime="python3.12",
             Handler="app.handler",
             Role=self.role,
@@ -297,7 +306,8 @@ def contents(story: Story) -> dict[str, Any]:
 
 
 def _plain(key: str, body: bytes) -> Any:
-    if key.endswith(".json"):
+    # What sensors write is a document in every line.
+    if key.endswith(".json") and not key.startswith("EQUIPMENT/"):
         return _without_passing(json.loads(body))
     if key.endswith(".html"):
         body = re.sub(rb"mlops-tiny-[-0-9a-z]+", b"job", body)

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from io import BytesIO
 from types import SimpleNamespace
@@ -18,10 +19,16 @@ import boto3
 from tests.faults.rights_resources import arn, job
 
 CREDENTIALS = json.dumps({"url": "http://127.0.0.1:9", "key": "key", "db_url": "postgresql://127.0.0.1:9/"})
-PARENT, CHILD = (arn("states", f"execution:stack-{machine}:run") for machine in ("returns", "release"))
+RUN = "run"
+"""An execution's name."""
+MACHINE = arn("states", "stateMachine:stack-rul")
+PARENT, PARTS, CHILD = (
+    arn("states", f"execution:stack-{machine}:run") for machine in ("returns", "extract-parts", "release")
+)
 JOB = arn("sagemaker", f"training-job/{job('returns')}")
 ABOUT: dict[str, Callable[[str], str]] = {
     "executionArn": str,
+    "stateMachineArn": str,
     "ResourceArn": str,
     "TrainingJobName": lambda name: arn("sagemaker", f"training-job/{name}"),
     "SecretId": lambda name: arn("secretsmanager", f"secret:{name}"),
@@ -54,12 +61,14 @@ def _object(_: str) -> dict[str, Any]:
 
 
 def _history(execution: str) -> dict[str, Any]:
-    """A pipeline's machine starts the release, and that a job."""
+    """A pipeline's machine starts the landing of parts, then the release, and that a job."""
     started = {
-        PARENT: {"resourceType": "states", "output": json.dumps({"ExecutionArn": CHILD})},
-        CHILD: {"resourceType": "sagemaker", "output": json.dumps({"TrainingJobArn": JOB})},
+        PARENT: [("states", {"ExecutionArn": PARTS}), ("states", {"ExecutionArn": CHILD})],
+        PARTS: [],
+        CHILD: [("sagemaker", {"TrainingJobArn": JOB})],
     }
-    return {"events": [{"taskSubmittedEventDetails": started[execution]}]}
+    told = [{"resourceType": resource, "output": json.dumps(output)} for resource, output in started[execution]]
+    return {"events": [{"taskSubmittedEventDetails": each} for each in told]}
 
 
 def _job(_: str) -> dict[str, Any]:
@@ -70,7 +79,7 @@ ANSWERS: dict[str, Callable[[str], dict[str, Any]]] = {
     "s3:GetObject": _object,
     "s3:HeadObject": _object,
     "s3:CreateMultipartUpload": lambda _: {"UploadId": "u"},
-    "states:DescribeExecution": lambda _: {"status": "RUNNING"},
+    "states:DescribeExecution": lambda _: {"status": "RUNNING", "startDate": datetime.now(UTC)},
     "states:GetExecutionHistory": _history,
     "sagemaker:DescribeTrainingJob": _job,
     "sagemaker:ListTags": lambda _: {"Tags": []},

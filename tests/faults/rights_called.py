@@ -10,7 +10,7 @@ from unittest import mock
 from tests.faults.rights_kinds import kind_of
 from tests.faults.simulator import functions, interleaving, world
 
-READERS = {"store", "reader"}
+READERS = {"store", "reader", "files"}
 OF_THE_BUCKET = {"list"}
 """Calls whose key is a prefix."""
 PURE = {"uri", "key_of"}
@@ -40,10 +40,10 @@ class Noted:
     def __init__(self, ports: Any, step: str, calls: Calls) -> None:
         self.bare, self._step, self._calls = ports, step, calls
 
-    def __getattr__(self, name: str) -> Callable[[], Any]:
-        def port() -> Any:
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def port(*about: Any) -> Any:
             self._note(Call(name))
-            return NotedPort(getattr(self.bare, name)(), name, self._note)
+            return NotedPort(getattr(self.bare, name)(*about), name, self._note)
 
         return port
 
@@ -76,7 +76,9 @@ def _call(port: str, method: str, arguments: tuple[Any, ...], options: Mapping[s
     given = frozenset(
         name for name, value in options.items() if value and name in {"if_match", "if_none_match", "tags"}
     )
-    return Call(port, method, "" if method in OF_THE_BUCKET else kind_of(key), given)
+    # Whose names are listed matters where files may lie in another bucket.
+    kind = kind_of(key) if port == "files" or method not in OF_THE_BUCKET else ""
+    return Call(port, method, kind, given)
 
 
 def explored(seeds: range) -> Calls:

@@ -1,6 +1,7 @@
-"""Kinds of objects in the landing bucket: one for each method of `Keys` that makes a key, named as the method is.
+"""Kinds of objects: of the landing bucket one for each method of `Keys` that makes a key, named as the method is.
 
-A kind is known by its keys (`kind_of`), and stands for them in questions of rights (`samples`).
+A kind is known by its keys (`kind_of`), and stands for them in questions of rights (`samples`). Parts of files, whose
+keys their sources name, are a kind for each of these; the files themselves are kinds beside those of `Keys`.
 """
 
 import inspect
@@ -11,10 +12,13 @@ from datetime import date
 from functools import cache
 from typing import Any
 
+from ratchet.catalog import MeterFiles, Pipeline, SensorFiles, load, names
+from ratchet.files.land import SEED
 from ratchet.keys import Keys, source_archive
 
 BATCH = "batch/"
 """Below it a person names the objects (docs/contracts.md, Scoring)."""
+SENSOR_FILES, METER_FILES = "files of sensors", "files of meters"
 PREFIXES = ("", "other/")
 """Of a pipeline without a prefix, and of one with."""
 SAMPLES: dict[Any, tuple[Any, ...]] = {
@@ -25,20 +29,58 @@ SAMPLES: dict[Any, tuple[Any, ...]] = {
 }
 """Values of a parameter, by its type."""
 BLANKS: dict[Any, tuple[Any, ...]] = {str: ("~",), int: (99_999_999,), date: (date.max,), date | None: (date.max, None)}
+PARTS = {"hours": "dt=2026-11-21", "readings": "file=0123456789abcdef"}
+"""By the table that a source of files lands in, how it names a part."""
+PART = re.compile(r"landing/(hours|readings)/(rejected/)?(?:dt|file)=[^/]+\.(parquet|json)")
+"""The key of what there is of a part: its table, whether rows were set aside, and what they are written as."""
 ANYTHING = {"~": "[^/]+", "99999999": r"\d{8}", date.max.isoformat(): "[^/]+"}
 """What may stand in the place of a blank: no real key has one."""
 
 
 def samples(prefix: str) -> dict[str, list[str]]:
-    """Keys of every kind, of the pipeline with that prefix."""
+    """Keys of every kind in the landing bucket, of the pipeline with that prefix."""
     found = {name: [_within(key) for key in keys] for name, keys in _made(prefix, SAMPLES).items()}
-    return {**found, "source_archive": [source_archive("0123456789abcdef")], "batch": [_within(BATCH)]}
+    for table, name in PARTS.items():
+        ours = Keys(prefix)
+        found |= {
+            f"part of {table}": [ours.part(table, name)],
+            f"document of {table}": [ours.part_document(table, name)],
+        }
+        # They lie among the other rows that were set aside.
+        found["rejected"].append(ours.part_rejected(table, name))
+    files = [f"{prefix}{folder}{name}" for folder in _folders(MeterFiles) for name in ("a.csv", SEED)]
+    shared = {"source_archive": [source_archive("0123456789abcdef")], "batch": [_within(BATCH)]}
+    return {**found, METER_FILES: files, **shared}
+
+
+def of_sensors() -> list[str]:
+    """Keys of the files that sensors write, in the bucket that they write to."""
+    places = ("date=2026-11-21/zone_id=z/equip_id=e/equip-1.json", SEED)
+    return [f"{folder}{place}" for folder in _folders(SensorFiles) for place in places]
 
 
 def kind_of(key: str) -> str:
-    """The kind of a key, of a pipeline without a prefix."""
-    (kind,) = (name for name, patterns in _patterns().items() if any(pattern.fullmatch(key) for pattern in patterns))
+    """The kind of a key, of a pipeline that there is or one without a prefix."""
+    for kind, files in ((SensorFiles, SENSOR_FILES), (MeterFiles, METER_FILES)):
+        if any(key.startswith(each.source.prefix) for each in _pipelines() if isinstance(each.source, kind)):
+            return files
+    plain = key.removeprefix(next((each.prefix for each in _pipelines() if key.startswith(each.prefix or "/")), ""))
+    if part := PART.fullmatch(plain):
+        table, aside, written = part.groups()
+        return "rejected" if aside else f"{'part' if written == 'parquet' else 'document'} of {table}"
+    (kind,) = (name for name, patterns in _patterns().items() if any(pattern.fullmatch(plain) for pattern in patterns))
     return kind
+
+
+@cache
+def _pipelines() -> list[Pipeline]:
+    return [load(name) for name in names()]
+
+
+def _folders(kind: type) -> list[str]:
+    """Where the files of such sources lie, below the prefix of their pipeline if they do."""
+    found = [each for each in _pipelines() if isinstance(each.source, kind)]
+    return [each.source.prefix.removeprefix(each.prefix) for each in found]  # type: ignore[union-attr]
 
 
 @cache
@@ -59,7 +101,7 @@ def _made(prefix: str, values: dict[Any, tuple[Any, ...]]) -> dict[str, list[str
 
     Folders of keys that other methods make are no kinds of their own.
     """
-    made = dict(_calls(Keys(prefix), values))
+    made = {name: keys for name, keys in _calls(Keys(prefix), values) if not name.startswith("part")}
     every = {key for keys in made.values() for key in keys}
     return {name: keys for name, keys in made.items() if not any(_holds(key, every) for key in keys)}
 

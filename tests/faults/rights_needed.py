@@ -18,7 +18,8 @@ from tests.faults import rights_aws
 from tests.faults.rights_aws import Asked
 from tests.faults.rights_called import READERS, Call
 from tests.faults.rights_granted import Right
-from tests.faults.rights_resources import NAMES, Kinds, kind_of
+from tests.faults.rights_kinds import SENSOR_FILES
+from tests.faults.rights_resources import NAMES, SENSOR_NAMES, Kinds, kind_of
 from tests.faults.rights_template import BUCKET, STACK
 
 OUTSIDE = {"source", "prediction_table"}
@@ -51,10 +52,11 @@ def rights(calls: Iterable[Call], secret: str, kinds: Kinds) -> set[Right]:
 def _in_the_bucket(asked: Asked, call: Call) -> Iterator[Right]:
     """What a request to S3 needs, of an object that may not be there."""
     key, _, query = asked.uri.partition("?")
-    yield Right(ACTIONS.get(asked.operation, asked.operation), call.kind if key.strip("/") else NAMES)
+    names = SENSOR_NAMES if call.kind == SENSOR_FILES else NAMES
+    yield Right(ACTIONS.get(asked.operation, asked.operation), call.kind if key.strip("/") else names)
     headers, subresources = dict.fromkeys(asked.headers, "given"), set(parse_qs(query, True))
     for action, resource in further_checks(asked.method, f"/bucket{key}", headers, subresources, exists=False):
-        yield Right(action, NAMES if resource == "arn:aws:s3:::bucket" else call.kind)
+        yield Right(action, names if resource == "arn:aws:s3:::bucket" else call.kind)
 
 
 @cache
@@ -63,19 +65,21 @@ def _asked(port: str, method: str, options: frozenset[str], secret: str) -> froz
     found: set[Asked] = set()
     for failing in ("", "s3:UploadPart") if method == "upload" else ("",):
         with rights_aws.noted(failing) as asked, TemporaryDirectory() as folder:
-            with mock.patch.object(wiring, "settings", return_value=Settings(BUCKET, STACK, secret=secret)):
+            settings = Settings(BUCKET, STACK, secret=secret, api_machine=rights_aws.MACHINE)
+            with mock.patch.object(wiring, "settings", return_value=settings):
                 adapter = unwrap(getattr(wiring, port))()
             if method and port not in OUTSIDE:
-                _call(getattr(adapter, method), options, Path(folder, "file"), fails=bool(failing))
+                name = rights_aws.RUN if port == "machine" else rights_aws.JOB.rpartition("/")[2]
+                _call(getattr(adapter, method), options, Path(folder, "file"), name, fails=bool(failing))
         found |= asked
     return frozenset(found)
 
 
-def _call(method: Any, options: frozenset[str], file: Path, *, fails: bool) -> None:
+def _call(method: Any, options: frozenset[str], file: Path, name: str, *, fails: bool) -> None:
     values = {
         **{"key": "key", "prefix": "key", "body": b"", "path": file, "tags": {"a": "b"}},
         **{"if_match": '"e"', "if_none_match": True, "execution": rights_aws.PARENT},
-        **{"name": rights_aws.JOB.rpartition("/")[2]},
+        **{"name": name, "document": {}},
     }
     taken = signature(method).parameters.values()
     given = {each.name: values[each.name] for each in taken if each.default is Parameter.empty or each.name in options}

@@ -10,13 +10,14 @@ from ratchet.catalog import names
 from ratchet.training_request import base_name
 
 from tests.contract.application import DEPLOYED_MACHINES, states
-from tests.faults.rights_kinds import PREFIXES, samples
+from tests.faults.rights_kinds import PREFIXES, SENSOR_FILES, of_sensors, samples
 from tests.faults.rights_template import ACCOUNT, BUCKET, REGION, STACK, Template
 
 Kinds = dict[str, list[str]]
 ANYTHING = "*"
 """What an action is about that knows no resource."""
 NAMES, OTHER_NAMES = "the names of the keys it reads", "the names of all other keys"
+SENSOR_NAMES, OTHER_SENSOR_NAMES = "the names of files of sensors", "the names of all other keys beside them"
 SECRET, PARAMETER = "ratchet/supabase", "ssm:/ratchet/supabase"
 """Where the source's credentials may stand."""
 JOBS_RULE = "StepFunctionsGetEventsForSageMakerTrainingJobsRule"
@@ -41,7 +42,7 @@ def job(pipeline: str) -> str:
 def kinds(template: Template) -> Kinds:
     """All of them, each with examples."""
     ours = {**_machines(template), **_functions(template), **_named(template), **_training(template)}
-    return {**_objects(), **ours, **_secrets(), ANYTHING: [ANYTHING]}
+    return {**_objects(), **_beside(template), **ours, **_secrets(), ANYTHING: [ANYTHING]}
 
 
 def kind_of(kinds: Kinds, example: str) -> str:
@@ -71,6 +72,15 @@ def _objects() -> Kinds:
         "other objects": [f"{bucket}/elsewhere/object", f"{bucket}/other/elsewhere/object"],
         "other buckets": ["arn:aws:s3:::elsewhere", "arn:aws:s3:::elsewhere/lease.json"],
     }
+
+
+def _beside(template: Template) -> Kinds:
+    """What there is in the bucket that sensors write to, which may be the landing bucket."""
+    name = template.parameters["SensorBucketName"] or BUCKET
+    bucket = f"arn:aws:s3:::{name}"
+    found = {SENSOR_FILES: [f"{bucket}/{key}" for key in of_sensors()]}
+    found |= {SENSOR_NAMES: [bucket], OTHER_SENSOR_NAMES: [bucket]}
+    return found if name == BUCKET else {**found, "what others keep beside them": [f"{bucket}/elsewhere/object"]}
 
 
 def _machines(template: Template) -> Kinds:

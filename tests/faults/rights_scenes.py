@@ -7,17 +7,15 @@ import json
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
-from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 from ratchet.claim import Claim
 from ratchet.extraction.extract import extract
-from ratchet.extraction.source import Page, PageBuilder, Rejected
-from ratchet.instants import iso, parse_instant
+from ratchet.extraction.source import Rejected
+from ratchet.instants import iso
+from ratchet.lease import Lease
 from ratchet.promote import promote, rollback
 from ratchet.serving.champion import follower
 from ratchet.serving.request import Slots
@@ -29,79 +27,27 @@ from ratchet.tables import landing_file
 from ratchet.training import Job, stage
 from ratchet.training_request import Run, tags
 
-from tests import bundles
+from tests import api, bundles
 from tests.fake_source import FakeSource, work_on
-from tests.fakes import Clock, MemoryStore
+from tests.fakes import Clock
+from tests.faults import rights_filed
 from tests.faults.rights_called import Calls, Noted
+from tests.faults.rights_ports import NOW, Ports, handle
 from tests.landed import EXECUTION, hold_lease, land, rows
 from tests.unit.test_promote import World
 
 KEYS = bundles.returns().keys
-NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 RUN = "2026-02-01T00-00-00Z"
 INPUT, OUTPUT = "s3://bucket/batch/rows.jsonl", "s3://bucket/batch/answers"
-
-
-class Ports:
-    """`ratchet.wiring` in memory: nothing runs, one job was trained at most, the source has a row of this moment."""
-
-    def __init__(self) -> None:
-        self.memory = MemoryStore()
-        self.job: Job | None = None
-
-    def store(self) -> MemoryStore:
-        return self.memory
-
-    reader = store
-
-    def executions(self) -> "Ports":
-        return self
-
-    def training_jobs(self) -> "Ports":
-        return self
-
-    def source(self) -> "Ports":
-        return self
-
-    def prediction_table(self) -> "Ports":
-        return self
-
-    def is_running(self, execution: str) -> bool:
-        return False
-
-    def stop_leftovers(self, execution: str) -> list[str]:
-        return []
-
-    def find(self, name: str) -> Job | None:
-        return self.job
-
-    def page(self, name: str, table: Any, *, after: str, before: str, limit: int) -> Page:
-        builder = PageBuilder(table, 1)
-        if parse_instant(after) >= NOW:
-            return builder.build(None)
-        builder.columns["base_ts"][0] = np.datetime64(NOW.replace(tzinfo=None), "us")
-        for name in ("embedding_a", "embedding_b"):
-            builder.columns[name][0] = np.eye(1, 256)
-        builder.accept()
-        return builder.build(iso(NOW))
-
-    def upsert(self, table: str, rows: Any) -> None:
-        return None
 
 
 def played() -> Calls:
     """What the steps of all scenes asked."""
     calls: Calls = defaultdict(set)
-    for step, scene in SCENES:
+    for step, scene in [*SCENES, *rights_filed.SCENES]:
         ports = Ports()
         scene(step, ports, Noted(ports, step, calls))
     return calls
-
-
-def _handle(step: str, ports: Noted, event: Any) -> Any:
-    handler = import_module(f"functions.{step}.app").handler.__wrapped__
-    takes_clock = "clock" in handler.__code__.co_varnames
-    return handler(event, None, ports, *([Clock(NOW)] if takes_clock else []))
 
 
 def _bad_rows(step: str, ports: Ports, noted: Noted) -> None:
@@ -114,7 +60,8 @@ def _bad_rows(step: str, ports: Ports, noted: Noted) -> None:
     ports.memory.put(KEYS.rejected("ai_outputs", None), aside)
     hold_lease(ports.memory)
     order = {"run_ts": RUN, "execution": EXECUTION, "token": 3, "limit": 0, "skip_data_prep": False}
-    assert _handle(step, noted, {"pipeline": "returns", **order})["status"] == "prepared"
+    order |= {"month": None, "sample": 0}
+    assert handle(step, noted, {"pipeline": "returns", **order})["status"] == "prepared"
     assert {KEYS.quarantine(RUN), KEYS.set_aside(RUN)} <= ports.memory.objects.keys()
 
 
@@ -125,7 +72,7 @@ def _every_form(step: str, ports: Ports, noted: Noted) -> None:
     ports.memory.put("batch/rows.jsonl", json.dumps(bundles.row()).encode())
     follower.cache_clear()
     for event in ({"pipeline": "returns"}, bundles.row(), {"input_uri": INPUT, "output_uri": OUTPUT}):
-        assert _handle(step, noted, event)
+        assert handle(step, noted, event)
     follower.cache_clear()
 
 
@@ -139,7 +86,7 @@ def _table_of_predictions(step: str, ports: Ports, noted: Noted) -> None:
 def _plan(step: str, ports: Ports, noted: Noted) -> None:
     """A file is cut into ranges."""
     ports.memory.put("batch/rows.jsonl", json.dumps(bundles.row()).encode())
-    assert _handle(step, noted, {"input_uri": INPUT, "output_uri": OUTPUT})["ranges"]
+    assert handle(step, noted, {"input_uri": INPUT, "output_uri": OUTPUT})["ranges"]
 
 
 def _claimed_by_another(ports: Ports) -> None:
@@ -151,7 +98,7 @@ def _taken_over(step: str, ports: Ports, noted: Noted) -> None:
     """A run is taken up whose execution died without a word."""
     _claimed_by_another(ports)
     event = {"pipeline": "returns", "execution": "another", "started": iso(NOW), "input": {"resume": RUN}}
-    assert _handle(step, noted, event)["status"] == "claimed"
+    assert handle(step, noted, event)["status"] == "claimed"
 
 
 def _died_taking_over(step: str, ports: Ports, noted: Noted) -> None:
@@ -160,7 +107,7 @@ def _died_taking_over(step: str, ports: Ports, noted: Noted) -> None:
     told = {"executionArn": "another", "startDate": NOW.timestamp() * 1000, "status": "ABORTED"}
     machine = {"stateMachineArn": "arn:aws:states:us-east-1:1:stateMachine:stack-returns"}
     given = {"input": json.dumps({"resume": RUN})}
-    assert _handle(step, noted, {"detail": {**told, **machine, **given}}) == {"status": "not_held"}
+    assert handle(step, noted, {"detail": {**told, **machine, **given}}) == {"status": "not_held"}
 
 
 def _nothing_to_extract(step: str, ports: Ports, noted: Noted) -> None:
@@ -207,7 +154,22 @@ def _adopted(step: str, ports: Ports, noted: Noted) -> None:
         assert stage(noted.store(), noted.training_jobs(), *asked)["status"] == "wait"
 
 
+def _asked_for_a_machine(step: str, ports: Ports, noted: Noted) -> None:
+    """A prediction from landed days and files, a run that is refused, one that is started, and how it stands."""
+    world = api.whole()
+    holder = Lease("held", f"{api.ARN}:holder", RUN, 3, iso(NOW), iso(NOW))
+    world.store_.put(api.KEYS.lease(), encode(asdict(holder)))
+    asked = replace(world, noted=noted)
+    ports.memory, ports.states = world.store_, world.states
+    with api.configured():
+        answers = [asked.predict(), asked.ask("GET /health"), asked.ask("POST /api/v1/retrain")]
+        (name,) = world.states.executions
+        answers.append(asked.ask(f"GET /api/v1/runs/{name}"))
+    assert [status for status, _ in answers] == [200, 200, 202, 200]
+
+
 SCENES: list[tuple[str, Callable[[str, Ports, Noted], None]]] = [
+    ("api", _asked_for_a_machine),
     ("prepare", _bad_rows),
     ("score", _every_form),
     ("score", _table_of_predictions),

@@ -6,7 +6,7 @@ Which of them do it, and about what, is read off the definitions, the request fo
 from collections.abc import Iterator
 from typing import Any
 
-from ratchet.catalog import load
+from ratchet.catalog import Pipeline, load, names
 from ratchet.keys import source_archive
 from ratchet.settings import Settings
 from ratchet.training_request import Run, request
@@ -61,7 +61,7 @@ def _filled(state: dict[str, Any], given: dict[str, str]) -> dict[str, Any]:
     values = arguments.items() if isinstance(arguments, dict) else ()
     return {
         "Resource": given.get(state["Resource"][2:-1], state["Resource"]),
-        "Arguments": {name: given.get(value[2:-1], value) for name, value in values},
+        "Arguments": {name: given.get(str(value)[2:-1], value) for name, value in values},
     }
 
 
@@ -103,12 +103,17 @@ def _of_map(machine: str) -> Iterator[Right]:
 
 def of_training(template: Template, kinds: Kinds) -> set[Right]:
     """SageMaker, CreateTrainingJob API: execution role permissions; and using checkpoints."""
-    asked = _request(template)
+    return set().union(*(_of_pipeline(load(name), template, kinds) for name in names()))
+
+
+def _of_pipeline(pipeline: Pipeline, template: Template, kinds: Kinds) -> set[Right]:
+    asked = _request(pipeline, template)
     channels = [each["DataSource"]["S3DataSource"]["S3Uri"] for each in asked["InputDataConfig"]]
     code = asked["HyperParameters"]["sagemaker_submit_directory"]
     back_and_forth, written = asked["CheckpointConfig"]["S3Uri"], asked["OutputDataConfig"]["S3OutputPath"]
-    found = {Right("s3:GetObject", kind) for uri in (*channels, code, back_and_forth) for kind in _below(uri)}
-    found |= {Right("s3:PutObject", kind) for uri in (written, back_and_forth) for kind in _below(uri)}
+    read, own = (*channels, code, back_and_forth), pipeline.prefix
+    found = {Right("s3:GetObject", kind) for uri in read for kind in _below(uri, own)}
+    found |= {Right("s3:PutObject", kind) for uri in (written, back_and_forth) for kind in _below(uri, own)}
     image = kinds["the training image"][0].split(":")
     assert asked["AlgorithmSpecification"]["TrainingImage"].startswith(f"{image[4]}.dkr.ecr.{image[3]}.")
     pulled = ("BatchCheckLayerAvailability", "BatchGetImage", "GetDownloadUrlForLayer")
@@ -121,22 +126,23 @@ def of_training(template: Template, kinds: Kinds) -> set[Right]:
     }
 
 
-def _request(template: Template) -> dict[str, Any]:
+def _request(pipeline: Pipeline, template: Template) -> dict[str, Any]:
     """What SageMaker is asked for, as the function that asks is told by the template."""
     told = template.of_type("AWS::Lambda::Function")["StageTrainingFunction"]["Environment"]["Variables"]
-    role, image = told["RATCHET_TRAINING_ROLE"], told["RATCHET_TRAINING_IMAGE"]
+    role, images = told["RATCHET_TRAINING_ROLE"], ("RATCHET_TRAINING_IMAGE", "RATCHET_TRAINING_CPU_IMAGE")
     assert role == template.arn("TrainingRole")
-    settings = Settings(BUCKET, STACK, training_role=role, training_image=image)
-    store, pipeline = MemoryStore(BUCKET), load("returns")
+    image, of_cpu = (told[name] for name in images)
+    settings = Settings(BUCKET, STACK, training_role=role, training_image=image, training_cpu_image=of_cpu)
+    store = MemoryStore(BUCKET)
     run = Run("2026-11-21T04-00-00Z", store.uri(pipeline.keys.train("2026-11-21T04-00-00Z")))
     code = {"code_uri": store.uri(source_archive("0123456789abcdef")), "code": "0123456789abcdef"}
     return request(pipeline, settings, store, run, **code, region="us-east-1")
 
 
-def _below(uri: str) -> Iterator[str]:
-    """The kinds of objects at a URI or below it."""
+def _below(uri: str, prefix: str) -> Iterator[str]:
+    """The kinds of objects at a URI or below it, of the pipeline with that prefix."""
     place = uri.removeprefix(f"s3://{BUCKET}/")
-    for kind, keys in samples("").items():
+    for kind, keys in samples(prefix).items():
         if any(key == place or key.startswith(f"{place.rstrip('/')}/") for key in keys):
             yield kind
 

@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from pathlib import Path
 from types import CodeType
 from typing import NamedTuple
 
+from ratchet.api.runs import Machine
 from ratchet.executions import Executions
 from ratchet.store import ObjectStore
 from ratchet.training import TrainingJobs
@@ -17,10 +19,12 @@ from tests.emulated import CHECKOUT
 from tests.faults.rights_called import PURE
 
 ROOTS = (CHECKOUT / "layers" / "common" / "ratchet", CHECKOUT / "functions")
-BEHIND_PORTS = ("adapters", "wiring.py")
-"""Below ROOTS: what the ports are made of."""
-PORTS = (ObjectStore, Executions, TrainingJobs)
+BEHIND_PORTS = ("adapters", "wiring.py", "trees")
+"""Below ROOTS: what the ports are made of, and what runs in a training job."""
+PORTS = (ObjectStore, Executions, TrainingJobs, Machine)
 METHODS = {name for port in PORTS for name, _ in inspect.getmembers(port, inspect.isfunction)} - {"__init__", *PURE}
+STORE = re.compile(r"(store|files)(\([\w.]*\))?$")
+"""How what is a store ends, by the names that the product has for one, or what makes one."""
 TOOL = sys.monitoring.COVERAGE_ID
 
 
@@ -56,7 +60,7 @@ def _asks(node: ast.AST) -> bool:
 
 
 def _is_store(node: ast.expr) -> bool:
-    return ast.unparse(node).endswith(("store", "store()"))
+    return STORE.search(ast.unparse(node)) is not None
 
 
 @contextmanager

@@ -10,33 +10,57 @@ from tests.faults.rights_granted import Right, Statement, listed
 from tests.faults.rights_resources import Kinds, arn, kind_of
 from tests.faults.rights_template import ACCOUNT, STACK, Template
 
-RULES, ALARMS = "the rules of the template", "the alarms of the template"
+ALARMS, ROUTES = (f"the {what} of the template" for what in ("alarms", "routes"))
 POLICIES = {"AWS::SNS::TopicPolicy": "Topics", "AWS::SQS::QueuePolicy": "Queues"}
 
 
 def sources(template: Template) -> Kinds:
     """In whose name a service may act, by examples."""
-    rules = [template.arn(name) for name in template.of_type("AWS::Events::Rule")]
+    rules = _rules(template)
     # CloudFormation names them.
     alarms = [arn("cloudwatch", f"alarm:{STACK}-{name}-A1B2C3") for name in template.of_type("AWS::CloudWatch::Alarm")]
-    theirs = [each.replace(ACCOUNT, "999999999999") for each in (rules[0], alarms[0])]
+    routes = [route for route, _ in _routes(template)]
+    theirs = [each.replace(ACCOUNT, "999999999999") for each in (next(iter(rules.values()))[0], alarms[0], routes[0])]
     return {
-        **{RULES: rules, ALARMS: alarms, "other accounts": theirs},
+        **{**rules, ALARMS: alarms, ROUTES: routes, "other accounts": theirs},
         "other rules": [arn("events", "rule/elsewhere"), arn("events", f"rule/{STACK}-other")],
         "other alarms": [arn("cloudwatch", "alarm:elsewhere")],
+        "other routes": [arn("execute-api", "elsewhere/$default/$default"), f"{routes[0]}/elsewhere"],
     }
 
 
+def _rules(template: Template) -> Kinds:
+    """The rules of the template, those of the same targets together."""
+    found: Kinds = {}
+    for name, rule in template.of_type("AWS::Events::Rule").items():
+        found.setdefault(_kind_of(rule), []).append(template.arn(name))
+    return found
+
+
+def _kind_of(rule: dict[str, Any]) -> str:
+    return f"the rules of the template that {' and '.join(target['Id'] for target in rule['Targets'])}"
+
+
+def _routes(template: Template) -> Iterator[tuple[str, str]]:
+    """The routes of HTTP APIs, and the functions that they call."""
+    for name, each in template.of_type("AWS::ApiGatewayV2::Api").items():
+        for path, methods in each["Body"]["paths"].items():
+            for method, operation in methods.items():
+                route = path if path == "$default" else f"{method.upper()}{path}"
+                called = operation["x-amazon-apigateway-integration"]["uri"].partition("/functions/")[2]
+                yield arn("execute-api", f"{name}/$default/{route}"), called.removesuffix("/invocations")
+
+
 def needed(template: Template, kinds: Kinds) -> set[Right]:
-    """What the targets of rules and the actions of alarms take."""
+    """What the targets of rules, the actions of alarms and the routes of APIs take."""
     found = set()
     for rule in template.of_type("AWS::Events::Rule").values():
         for target in rule["Targets"]:
-            found.add(Right(_on(kinds, "events", target["Arn"]), RULES))
-            found.add(Right(_on(kinds, "events", target["DeadLetterConfig"]["Arn"]), RULES))
+            found.add(Right(_on(kinds, "events", target["Arn"]), _kind_of(rule)))
+            found.add(Right(_on(kinds, "events", target["DeadLetterConfig"]["Arn"]), _kind_of(rule)))
     for alarm in template.of_type("AWS::CloudWatch::Alarm").values():
         found |= {Right(_on(kinds, "cloudwatch", action), ALARMS) for action in alarm["AlarmActions"]}
-    return found
+    return found | {Right(_on(kinds, "apigateway", function), ROUTES) for _, function in _routes(template)}
 
 
 def _on(kinds: Kinds, service: str, resource: str) -> str:
@@ -50,7 +74,8 @@ def granted(template: Template, kinds: Kinds) -> list[Statement]:
     found = [made for document in documents for each in document["Statement"] for made in _statements(each, kinds)]
     for each in template.of_type("AWS::Lambda::Permission").values():
         about = f"{each['Principal'].partition('.')[0]}: {each['Action']} on {kind_of(kinds, each['FunctionName'])}"
-        assert each["SourceAccount"] == ACCOUNT
+        assert each.get("SourceAccount", ACCOUNT) == ACCOUNT
+        assert f":{ACCOUNT}:" in each["SourceArn"]
         found.append(Statement(True, (about,), (each["SourceArn"],)))
     return found
 

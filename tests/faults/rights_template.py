@@ -75,6 +75,9 @@ class Template:
         if name in self.parameters:
             return self.parameters[name]
         kind = self.resources[name]["Type"]
+        if kind == "AWS::Lambda::Alias":
+            alias = self.resources[name]["Properties"]
+            return f"{self.arn(alias['FunctionName']['Ref'])}:{alias['Name']}"
         return self.arn(name) if kind in {"AWS::SNS::Topic", "AWS::StepFunctions::StateMachine"} else self._name(name)
 
     def _attribute(self, given: list[str]) -> str:

@@ -20,6 +20,7 @@ INPUTS = {
     "parquet:REJECTED": 25_000,
     "parquet:HOLDOUT": 25_000,
     "parquet:TRAINING": 10_000,
+    "parts:REPLACED": 10_000,
     "documents:STORED": 25_000,
     "files:SENSORS": 10_000,
     "files:METERS": 10_000,

@@ -72,12 +72,14 @@ def sam(environments: Environments) -> Callable[[Resources], Resources]:
     return lambda resources: translated(environments.sam.with_name("python"), resources)
 
 
-@pytest.fixture(scope="module", params=["a secret and a bucket of its own", "a parameter and an adopted bucket"])
+@pytest.fixture(
+    scope="module",
+    params=["a secret and a bucket of its own", "a parameter, an adopted bucket and another of the sensors"],
+)
 def template(request: pytest.FixtureRequest, sam: Callable[[Resources], Resources]) -> Template:
     own = request.param.startswith("a secret")
-    return Template(
-        sam(RESOURCES), SupabaseSecret=SECRET if own else PARAMETER, LandingBucketName="" if own else BUCKET
-    )
+    found = {"SupabaseSecret": SECRET} if own else {"SupabaseSecret": PARAMETER, "LandingBucketName": BUCKET}
+    return Template(sam(RESOURCES), **found, SensorBucketName="" if own else "sensors")
 
 
 def needed(template: Template, calls: Calls) -> dict[str, set[Right]]:
@@ -159,6 +161,11 @@ def withdraw(resources: Resources, name: str, policy: str) -> None:
     policies(resources, name).remove({"Ref": policy})
 
 
+def sensor_files(resources: Resources) -> dict[str, Any]:
+    reading, _ = resources["SensorFilesReader"]["Properties"]["PolicyDocument"]["Statement"]
+    return reading  # type: ignore[no-any-return]
+
+
 def no_level_below(resources: Resources) -> None:
     allowed, _ = resources["leaseWriter"]["Properties"]["PolicyDocument"]["Statement"]
     allowed["Resource"] = [each for each in allowed["Resource"] if "/*/" not in str(each)]
@@ -201,6 +208,14 @@ PLANTED: list[tuple[Callable[[Resources], Any], str]] = [
         lambda resources: statement(resources, "returnsMachine", "lambda:InvokeFunction").update(Action="lambda:*"),
         "returnsMachineRole may, but need not, lambda:* on PrepareFunction",
     ),
+    (
+        lambda resources: sensor_files(resources).update(Action=["s3:GetObject", "s3:PutObject"]),
+        "ExtractFunctionRole may, but need not, s3:PutObject on files of sensors",
+    ),
+    (
+        lambda resources: withdraw(resources, "ExtractFunction", "incomingReader"),
+        "ExtractFunctionRole needs, but may not, s3:GetObject on files of meters",
+    ),
     (any_alarm, "services may, but need not, cloudwatch: sns:Publish on OutcomesTopic on other accounts"),
 ]
 
@@ -218,9 +233,10 @@ def test_a_right_too_many_or_too_few_is_found(
 def test_a_pattern_that_reaches_another_kind_of_object_is_found(
     sam: Callable[[Resources], Resources], seen: Seen
 ) -> None:
-    wider = {"watermarkReader": {"Keys": "landing/*", "Actions": ["s3:GetObject"]}}
+    wider = {"landedReader": {"Keys": "landing/*", "Actions": ["s3:GetObject"]}}
     with mock.patch.dict(TEMPLATE["Mappings"]["ObjectRights"], wider):
         found = [each for each in findings(Template(sam(RESOURCES)), seen.all) if not reasoned(each.sid)]
     assert {str(each) for each in found} == {
-        f"CheckSufficiencyFunctionRole may, but need not, s3:GetObject on {kind}" for kind in ("landing", "rejected")
+        f"CheckSufficiencyFunctionRole may, but need not, s3:GetObject on {kind}"
+        for kind in ("landing", "rejected", "part of hours", "part of readings")
     }

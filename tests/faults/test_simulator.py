@@ -118,7 +118,7 @@ class Recorded:
 ANSWERS: dict[str, dict[str, Any]] = {
     "claim_run": {"run_ts": "r", "status": "claimed", "skip_data_prep": False, "since_ts": None, "limit": 0},
     "take_lease": {"status": "taken", "token": 1},
-    "extract": {"done": True},
+    "extract": {"done": True, "parts": []},
     "check_sufficiency": {"status": "sufficient"},
     "prepare": {"status": "prepared", "train_uri": "", "holdout_uri": "", "manifest_uri": ""},
     "stage_training": {"status": "done", "job_name": "j", "request": {}},
@@ -128,7 +128,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "promote": {"status": "promoted"},
     "give_back_lease": {},
 }
-ANSWERS["claim_run"] |= {"scheduled": False, "attempt": 1}
+ANSWERS["claim_run"] |= {"scheduled": False, "attempt": 1, "month": None, "sample": 0}
 
 
 def test_the_simulated_machine_calls_what_the_definitions_call_with_the_same_events() -> None:

@@ -24,7 +24,8 @@ from ratchet.keys import Keys
 from ratchet.serving.bundle import read_bundle
 from ratchet.settings import Settings
 from ratchet.source_archive import Archive, installed
-from ratchet.tables.prepare import Order, prepare
+from ratchet.tables.material import Order
+from ratchet.tables.prepare import prepare
 from ratchet.training import Job, classify
 from ratchet.training_request import Run, request
 

@@ -30,12 +30,13 @@ USUAL: dict[str, Answer] = {
     "claim_run": {
         **{"status": "claimed", "run_ts": RUN, "attempt": 1, "scheduled": False, "limit": 0},
         **{"skip_data_prep": False, "since_ts": None, "holder": "$execution"},
+        **{"month": None, "sample": 0},
     },
     "take_lease": {
         **{"status": "taken", "token": 7, "holder": "$execution", "holder_run": RUN},
         "expires_at": "2026-11-21T08:15:00Z",
     },
-    "extract": {"done": True, "rows_read": 12, "rows_changed": 4, "tables": {}},
+    "extract": {"done": True, "rows_read": 12, "rows_changed": 4, "parts": [], "tables": {}},
     "check_sufficiency": {"status": "sufficient", "reason": "4 new rows"},
     "prepare": {
         **{"status": "prepared", "reason": "100 rows", "manifest_uri": f"{URI}/manifest.json"},

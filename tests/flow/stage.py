@@ -64,6 +64,8 @@ class Stage:
         self.topic = str(emulator.client("sns").create_topic(Name="outcomes")["TopicArn"])
         self.functions = {self._placeholder(step): self._function(step) for step in STEPS}
         self.release = self._release("flow-release", self.topic)
+        text = definition("extract_parts.asl.yaml", **self._for("extract_parts"))
+        self.parts = self._machine("flow-extract-parts", text)
         self._numbers = itertools.count()
 
     def pipeline(self, topic: str | None = None, **answers: list[dict[str, Any]]) -> tuple[str, Part]:
@@ -71,7 +73,8 @@ class Stage:
         name = f"story{next(self._numbers)}"
         release = self._release(f"flow-release-{name}", topic) if topic else self.release
         part = self.script.parts[name] = Part(name, answers)
-        values = {"Pipeline": name, "ReleaseMachineArn": release, **self._for("pipeline")}
+        values = {"Pipeline": name, "ReleaseMachineArn": release, "ExtractPartsMachineArn": self.parts}
+        values |= self._for("pipeline")
         return self._machine(f"flow-{name}", definition("pipeline.asl.yaml", **values)), part
 
     def start(self, machine: str, given: Any) -> str:
@@ -116,8 +119,12 @@ class Stage:
 
     def _for(self, machine: str) -> dict[str, str]:
         """The function ARNs that the template fills into a machine."""
-        logical = {"release": "ReleaseMachine", "pipeline": "returnsMachine"}[machine]
-        wanted = RESOURCES[logical]["Properties"]["DefinitionSubstitutions"]
+        machines = [each["Properties"] for each in RESOURCES.values() if "DefinitionUri" in each["Properties"]]
+        wanted = next(
+            each["DefinitionSubstitutions"]
+            for each in machines
+            if each["DefinitionUri"].endswith(f"{machine}.asl.yaml")
+        )
         return {name: arn for name, arn in self.functions.items() if name in wanted}
 
     @staticmethod

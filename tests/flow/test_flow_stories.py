@@ -25,9 +25,9 @@ def usual_events(pipeline: str, execution: str, given: Any, outcome: str) -> dic
     return {
         "claim_run": {"pipeline": pipeline, "execution": execution, "input": given},
         "take_lease": {**run, "execution": execution},
-        "extract": {**run, **ours, "since_ts": None},
-        "check_sufficiency": {**run, "scheduled": False},
-        "prepare": {**run, **ours, "limit": 0, "skip_data_prep": False},
+        "extract": {**run, **ours, "since_ts": None, "month": None},
+        "check_sufficiency": {**run, "scheduled": False, "month": None},
+        "prepare": {**run, **ours, "limit": 0, "skip_data_prep": False, "month": None, "sample": 0},
         "stage_training": {**run, "attempt": 1, "train_uri": DATA["train_uri"]},
         "confirm_training": {**run, "job_name": job, "error": None},
         "evaluate": {

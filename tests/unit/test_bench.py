@@ -23,6 +23,7 @@ def folder(tmp_path: Path) -> Path:
     [
         pytest.param(WRITES, "met", id="a benchmark that ends well met its target"),
         pytest.param(f"{WRITES}; raise SystemExit(1)", "missed", id="results and exit code 1 are a target missed"),
+        pytest.param("raise SystemExit(3)", "skipped", id="what a benchmark needs may not be there"),
         pytest.param("raise ValueError", "failed", id="an error without results is a failure"),
         pytest.param("", "failed", id="an end without results is a failure, whatever lies there from before"),
     ],

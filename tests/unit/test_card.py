@@ -3,7 +3,6 @@
 import json
 import re
 from datetime import UTC, datetime
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
@@ -14,41 +13,10 @@ from ratchet.evaluate import evaluate
 
 from tests.fakes import Clock
 from tests.judged import cheap, fragile_model, later, world
+from tests.page import Page
 
-VOID = {"br", "col", "link", "meta", "img", "input", "hr"}
 ALWAYS = ["reasons", "data", "lineage"]
-SCORED = ["comparison", "targets", "fit", "residuals"]
-
-
-class Page(HTMLParser):
-    """Elements in order, ids, text; fails on a tag that is closed wrongly."""
-
-    def __init__(self, body: bytes) -> None:
-        super().__init__(convert_charrefs=True)
-        self.open: list[str] = []
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.feed(body.decode())
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if self.open and self.open[-1] != "style":
-            self.text += data
-
-    def ids(self):
-        return [attributes["id"] for _, attributes in self.elements if "id" in attributes]
+SCORED = ["comparison", "targets", "fit", "residuals", "hours"]
 
 
 def judged(made, *, allow_synthetic=False):
@@ -107,7 +75,7 @@ def test_the_page_of_each_verdict_says_it_first_and_has_every_section(case):
     assert words.said(evaluation["reason"]) in page.text
     assert page.ids() == [
         name
-        for name in ("comparison", "reasons", "targets", "fit", "residuals", "data", "lineage")
+        for name in ("comparison", "reasons", "targets", "fit", "residuals", "hours", "data", "lineage")
         if name in sections + ALWAYS
     ]
 
@@ -143,7 +111,7 @@ def test_text_from_outside_is_escaped_wherever_it_stands():
     spoiled["targets"][evil] = spoiled["targets"].pop("scalper_return_pct")
     rng = np.random.default_rng(0)
     values = rng.normal(size=(40, 6))
-    body = card.render(spoiled, card.Series(np.arange(40) * 10, values, values + 1, values[:, 0]))
+    body = card.render(spoiled, card.Series(np.arange(40) * 10, np.arange(40) * 10, values, values + 1, values[:, 0]))
     page = Page(body)
     assert "script" not in {name for name, _ in page.elements}
     assert page.text.count(evil) >= 10
@@ -194,9 +162,8 @@ def test_a_hundred_thousand_rows_make_a_page_as_small_as_a_thousand():
     sizes = []
     for rows in (1_000, 100_000):
         realised = rng.normal(size=(rows, 6))
-        scored = card.Series(
-            np.arange(rows) * 10, realised, realised * 0.5 + rng.normal(size=(rows, 6)), realised[:, 0]
-        )
+        minutes = np.arange(rows) * 10
+        scored = card.Series(minutes, minutes, realised, realised * 0.5 + rng.normal(size=(rows, 6)), realised[:, 0])
         sizes.append(len(card.render(evaluation, scored)))
     assert sizes[1] < 1.6 * sizes[0] < 400_000
 

@@ -78,7 +78,7 @@ def test_a_claimed_run_is_told_what_its_first_attempt_was_asked_for(ports: Ports
     first = claimed(ports, {"limit": 500, "skipDataPrep": True})
     assert first == {
         **{"status": "claimed", "run_ts": RUN, "attempt": 1, "holder": "a", "scheduled": False},
-        **{"limit": 500, "skip_data_prep": True, "since_ts": None},
+        **{"limit": 500, "skip_data_prep": True, "since_ts": None, "month": None, "sample": 0},
     }
     ended(ports, {"limit": 500, "skipDataPrep": True})
     assert claimed(ports, {"resume": RUN}, "b") == {**first, "attempt": 2, "holder": "b"}

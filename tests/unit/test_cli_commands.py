@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from ratchet import pointer
+from ratchet import catalog, pointer
 from ratchet.keys import Keys
 
 from cli.app import main
 from cli.doctor import check_aws
 from cli.targets import Target
+from tests import filed
+from tests import landed as rows
 from tests.fakes import MemoryStore
 from tests.unit.test_promote import World
 
@@ -123,6 +125,10 @@ def test_detached_it_returns_the_execution() -> None:
         (["run", "returns", "--input", "{"], "--input is not JSON"),
         (["run", "returns", "--input", "[1]"], "must be a JSON object"),
         (["run", "returns", "--input", '{"lmit": 1}'], "'lmit' is unknown"),
+        (["run", "rul", "--input", '{"limit": 5}'], "'limit' is unknown (known: at, month, resume, sample,"),
+        (["run", "energy", "--input", '{"month": "2025-06"}'], "'month' is unknown (known: at, resume, sample,"),
+        (["run", "rul", "--input", '{"month": "2025-13"}'], "month is '2025-13', not a month such as 2025-06"),
+        (["run", "rul", "--input", '{"sample": -1}'], "sample is -1, not a whole number of rows"),
         (["run", "returns", "--at", "noon"], "'noon' is not an instant"),
         (["run", "returns", "--stack", "x"], "--stack goes with --target aws"),
         (["rollback", "returns"], "--why"),
@@ -177,6 +183,32 @@ def test_status_tells_champion_run_and_lease() -> None:
     found = pointer.read(world.store, Keys(""))
     assert found
     assert row["champion"]["sha256"] == found[0].sha256
+
+
+def test_status_tells_what_has_landed_of_every_kind_of_source() -> None:
+    store = MemoryStore()
+    rows.land(store, "ai_outputs", rows.rows(30)[0])
+    filed.fleet(store, days=2, machines=3)
+    filed.landed(store, filed.sensors())
+    store.put("energy/incoming/a.csv", filed.csv_hours(filed.NOW, [1.0, 2.0]) + b"x")
+    filed.landed(store, filed.meters())
+    told = json.loads(ratchet(FakeTarget(store), "status", "--json").stdout)
+    assert {row["pipeline"]: row["landed"] for row in told} == {
+        "returns": {"ai_outputs": {"rows": 30, "rejected": 0, "watermark": None}},
+        "rul": {"hours": {"parts": 2, "records": 288, "rows": 144, "rejected": 0, "newest": "2026-11-20"}},
+        "energy": {"readings": {"parts": 1, "records": 2, "rows": 2, "rejected": 1, "newest": None}},
+    }
+    shown = " ".join(ratchet(FakeTarget(store), "status").stdout.split())
+    assert "landed hours 2 parts, 288 records, 144 rows, up to 2026-11-20" in shown
+    assert "landed readings 1 part, 2 records, 2 rows, 1 rejected" in shown
+
+
+def test_status_before_anything_ran_names_every_pipeline() -> None:
+    told = json.loads(ratchet(FakeTarget(), "status", "--json").stdout)
+    assert [row["pipeline"] for row in told] == catalog.names()
+    for row in told:
+        name = row.pop("pipeline")
+        assert row == {"champion": None, "last_run": None, "lease": None, "landed": {}, "data": None}, name
 
 
 def test_rollback_asks_the_function_and_shows_the_move() -> None:

@@ -3,8 +3,12 @@
 import numpy as np
 import pytest
 from ratchet.errors import BadConfiguration
-from ratchet.gate import bootstrap, checks, policy, skill
+from ratchet.gate import bootstrap, checks, floors, policy, skill
 from ratchet.gate.bootstrap import Effect
+from ratchet.gate.metrics import TargetMetrics
+from ratchet.gate.quantiles import Coverage
+
+COVERED = Coverage(0.1, 0.9, 0.8, 0.8)
 
 
 def effect(estimate, reach, alpha=0.025):
@@ -72,8 +76,8 @@ def test_an_unknown_policy_is_a_configuration_fault():
 
 
 def test_an_unknown_baseline_is_a_configuration_fault():
-    with pytest.raises(BadConfiguration, match="oracle"):
-        skill.prediction("oracle", np.zeros(2), 3)
+    with pytest.raises(BadConfiguration, match=r"oracle.* zero, train_mean, yesterday"):
+        skill.prediction("oracle", np.zeros(2), 3, {"yesterday": np.ones(3)})
 
 
 def test_the_least_sure_baseline_decides_on_skill():
@@ -85,6 +89,83 @@ def test_the_least_sure_baseline_decides_on_skill():
 
 def test_a_model_surely_worse_than_a_baseline_is_kept_out_not_put_off():
     assert policy.beats_baselines({"zero": effect(-0.3, 0.1)}).otherwise == "keep"
+
+
+@pytest.mark.parametrize(
+    ("naive", "champion", "verdict", "words"),
+    [
+        ((0.3, 0.1), None, "promote", "The median is better than last week: 30.0 % less absolute error"),
+        ((0.3, 0.1), (-0.01, 0.02), "promote", "better than last week"),
+        ((0.3, 0.1), (-0.05, 0.04), "keep", "worse than the champion's: 5.0 % more absolute error"),
+        ((0.1, 0.2), None, "insufficient", "not surely better than last week"),
+        ((-0.3, 0.1), None, "keep", "The median is worse than last week"),
+    ],
+)
+def test_the_median_must_beat_the_naive_forecasts_and_not_be_worse_than_the_champions(naive, champion, verdict, words):
+    found = policy.median_error({"last_week": effect(*naive)}, effect(*champion) if champion else None)
+    assert (policy.decide([found]).verdict, found.name) == (verdict, "mae")
+    assert words in found.text
+
+
+@pytest.mark.parametrize(("measured", "passed"), [(0.69, False), (0.7, True), (0.8, True), (0.9, True), (0.91, False)])
+def test_coverage_may_be_off_by_the_tolerance_on_both_sides(measured, passed):
+    found = policy.covers(Coverage(0.1, 0.9, 0.8, measured), 0.1)
+    assert (found.passed, found.otherwise) == (passed, "keep")
+    assert f"{measured * 100:.1f} % of the outcomes" in found.text
+    assert "promise 80 %" in found.text
+
+
+def metrics_of(*r2):
+    return [TargetMetrics(1.0, 1.0, value, None) for value in r2]
+
+
+@pytest.mark.parametrize(
+    ("r2", "verdict", "words"),
+    [
+        ((0.3, 0.1), "promote", "R² is 0.2; at least 0.2"),
+        ((0.3, 0.09), "keep", "R² is 0.195; at least 0.2"),
+        ((0.3, None), "insufficient", "cannot be told"),
+    ],
+)
+def test_a_floor_holds_for_the_mean_of_the_targets(r2, verdict, words):
+    limits = {"r2": 0.2}
+    (found,) = floors.checks(floors.measure(limits, metrics_of(*r2)), limits)
+    assert (policy.decide([found]).verdict, found.name) == (verdict, "floor_r2")
+    assert words in found.text
+
+
+def test_an_unknown_floor_is_a_configuration_fault_that_names_the_known_ones():
+    with pytest.raises(BadConfiguration, match="'auc' is unknown; there is r2"):
+        floors.measure({"r2": 0.2, "auc": 0.7}, metrics_of(0.5))
+
+
+def test_a_prepared_baselines_answer_is_that_of_every_target():
+    answers = {"last_week": np.array([1.0, 2.0])}
+    np.testing.assert_array_equal(skill.prediction("last_week", np.zeros(3), 2, answers), [[1.0] * 3, [2.0] * 3])
+    assert skill.prepared(["zero", "last_week", "train_mean"]) == ["last_week"]
+
+
+def test_a_comparison_speaks_for_a_promotion_whatever_is_checked_after_it():
+    found = policy.decide([policy.beats_baselines({"zero": effect(0.3, 0.1)}), policy.covers(COVERED, 0.1)])
+    assert found.reason.startswith("Better than always zero")
+
+
+@pytest.mark.parametrize(
+    ("inputs", "words"),
+    [
+        (["a", "c", "b"], "input 2 is c, that of the prepared rows b"),
+        (["a"], "input 2 is nothing, that of the prepared rows b"),
+        (["a", "b", "c", "d"], "input 4 is d, that of the prepared rows nothing"),
+    ],
+)
+def test_the_first_input_that_differs_is_named(inputs, words):
+    (problem,) = checks.input_problems(inputs, ["a", "b", "c"])
+    assert words in problem
+
+
+@pytest.mark.parametrize(("inputs", "prepared"), [(None, ["a"]), (["a"], None), (["a", "b"], ["a", "b"])])
+def test_inputs_that_nobody_names_or_that_are_the_same_are_no_problem(inputs, prepared):
+    assert checks.input_problems(inputs, prepared) == []
 
 
 def test_the_first_failed_check_gives_the_verdict_and_its_reason():
@@ -106,6 +187,7 @@ def test_the_first_failed_check_gives_the_verdict_and_its_reason():
         (checks.identity("a", "a"), "keep", "is the champion"),
         (checks.targets([], ["x"]), "insufficient", "No target"),
         (checks.rows(49, 50), "insufficient", "49"),
+        (checks.instants(7, 8), "insufficient", "7 instants"),
         (checks.new_rows(5, 6), "insufficient", "new since the last test"),
         (checks.finite(np.array([[1.0, np.nan], [1.0, 2.0]])), "keep", "1 of 2 rows"),
         (checks.schema(checks.schema_problems(4, [("a", "%")], 5, {"a": "%"})), "keep", "5"),
@@ -130,6 +212,7 @@ def test_each_precondition_that_fails_says_so(check, verdict, word):
         checks.identity("a", None),
         checks.targets(["x"], ["y"]),
         checks.rows(50, 50),
+        checks.instants(8, 8),
         checks.new_rows(6, 6),
         checks.finite(np.ones((2, 2))),
         checks.schema(checks.schema_problems(5, [("a", "%")], 5, {"a": "%"})),

@@ -13,7 +13,8 @@ from ratchet.errors import BadConfiguration, BadInput, ForeignDocument, LeaseLos
 from ratchet.extraction.source import Rejected
 from ratchet.store import Document, encode
 from ratchet.tables import landing_file
-from ratchet.tables.prepare import Order, prepare
+from ratchet.tables.material import Order
+from ratchet.tables.prepare import prepare
 from ratchet.tables.training_data import read
 
 from tests.fakes import Clock, MemoryStore

@@ -1,6 +1,7 @@
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from ratchet.serving.champion import Champion, follower
 from ratchet.serving.request import File, Rows, Slots, parse
 from ratchet.serving.score import Answer, score_rows
 from ratchet.serving.service import serve
-from ratchet.serving.slots import score_slots
+from ratchet.serving.slots import score_slots, table_inputs
 
 from functions.score import app
 from tests.bundles import RUN, TARGETS, champion, graph, promote, returns, row
@@ -78,7 +79,8 @@ def loaded(store: MemoryStore, tmp_path: Path) -> Champion:
 
 
 def score(loaded: Champion, store: MemoryStore, source: MemorySource, now: datetime, **serving: Any) -> dict[str, Any]:
-    return score_slots(returns(**serving), loaded, store, source, Clock(now))  # type: ignore[arg-type]
+    pipeline = returns(**serving)
+    return score_slots(pipeline, loaded, store, partial(table_inputs, pipeline, source), Clock(now))
 
 
 def predicted(store: MemoryStore) -> dict[str, float]:
@@ -172,10 +174,11 @@ def test_a_slot_that_another_scorer_wrote_keeps_what_stands_there(loaded: Champi
 
 
 def test_an_upsert_that_failed_is_made_up_for_by_the_next_call(loaded: Champion, store: MemoryStore) -> None:
-    pipeline, source, table = returns(upsert_table="predictions"), MemorySource(at(0)), MemoryTable(fails=True)
+    pipeline, table = returns(upsert_table="predictions"), MemoryTable(fails=True)
+    feed = partial(table_inputs, pipeline, MemorySource(at(0)))
     with pytest.raises(ConnectionError):
-        score_slots(pipeline, loaded, store, source, Clock(NOON), table)  # type: ignore[arg-type]
-    score_slots(pipeline, loaded, store, source, Clock(NOON), table)  # type: ignore[arg-type]
+        score_slots(pipeline, loaded, store, feed, Clock(NOON), table)
+    score_slots(pipeline, loaded, store, feed, Clock(NOON), table)
     assert (
         table.rows["2026-11-21T12:00:00Z"]["pred"]
         == json.loads(store.objects["predictions/dt=2026-11-21/base_ts=2026-11-21T12-00-00Z.jsonl"].body)["pred"]

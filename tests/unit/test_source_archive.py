@@ -3,6 +3,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from ratchet import catalog
 from ratchet.errors import TrainingFailed
 from ratchet.source_archive import Archive, installed
 from ratchet.wheels import ensure
@@ -61,9 +62,10 @@ def test_it_is_written_once(root: Path) -> None:
     assert key.endswith("/source.tar.gz")
 
 
-def test_the_installed_product_brings_the_training_script_and_its_pipeline() -> None:
+def test_the_installed_product_brings_every_training_script_and_its_pipeline() -> None:
     found = names(Archive(installed()).build())
-    assert {"pipelines/returns/train.py", "pipelines/returns/pipeline.yaml", "ratchet/wheels.py"} <= set(found)
+    scripts = {f"pipelines/{name}/{file}" for name in catalog.names() for file in ("train.py", "pipeline.yaml")}
+    assert {*scripts, "ratchet/wheels.py"} <= set(found)
 
 
 def test_nothing_is_installed_where_nothing_is_missing(tmp_path: Path) -> None:

@@ -47,3 +47,10 @@ def test_mean_variance_and_unit_are_those_of_the_rows() -> None:
     assert facts["unit"] == "percent"
     assert facts["mean"] == pytest.approx(LONG.mean())
     assert facts["variance"] == pytest.approx(LONG.var())
+
+
+def test_quantiles_of_one_outcome_all_count() -> None:
+    units = dict.fromkeys(("low", "median", "high"), "kW")
+    found = describe(units, np.repeat(LONG[:, None], 3, axis=1), quantiles=True)
+    assert [facts["counted"] for facts in found.values()] == [True, True, True]
+    assert not describe({"low": "kW"}, np.zeros((9, 1)), quantiles=True)["low"]["counted"]

@@ -5,10 +5,10 @@ The only module that knows where pipelines live; nothing here imports them befor
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from importlib import import_module, resources
-from types import ModuleType
-from typing import Any, get_type_hints
+from types import ModuleType, UnionType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from ratchet.errors import BadConfiguration, UnknownPipeline
 from ratchet.keys import Keys
@@ -25,9 +25,10 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Source:
-    """Where rows come from and how they are paged."""
+class Tables:
+    """Rows of tables, and how they are paged."""
 
+    kind: str
     canary: str
     page_rows: int
     overlap_minutes: int
@@ -36,31 +37,138 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Sensor:
+    """A sensor's names in the records and its range in its own unit; without one it is never out of range."""
+
+    names: list[str]
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What lasts long enough to be one: shares of an hour out of range, and hours (ratchet/sensors/faults.py)."""
+
+    begins: float
+    ends: float
+    hours: int
+
+
+@dataclass(frozen=True)
+class Minimum:
+    """What the days of a run must hold."""
+
+    records: int
+    days: int
+    machines: int
+    sensors: int
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Hours that rolling statistics look back over, and the first hours of a life, from which it drifts."""
+
+    rolling: list[int]
+    reference: int
+
+
+@dataclass(frozen=True)
+class SensorFiles:
+    """JSON Lines of sensors below `prefix` and `date=YYYY-MM-DD/`, days of the pipeline's time zone.
+
+    Records of another `category` are ignored, those of the types `failures` report a failure. A run learns from the
+    `window_days` before its own; hours left are known up to `cap_hours`.
+    """
+
+    kind: str
+    prefix: str
+    category: str
+    window_days: int
+    cap_hours: int
+    sensors: dict[str, Sensor]
+    failures: list[str]
+    fault: Fault
+    minimum: Minimum
+    windows: Windows
+
+
+@dataclass(frozen=True)
+class MeterLayout:
+    """How a CSV file is meant (ratchet/meters/layout.py); its readings times `factor` have the target's unit."""
+
+    delimiter: str
+    time: list[str]
+    time_format: str
+    value: str
+    missing: list[str]
+    factor: float
+
+
+@dataclass(frozen=True)
+class MeterFiles:
+    """CSV files of a meter below `prefix`, each in one of the `layouts`, and what a forecast looks at, in minutes.
+
+    The step is `step_minutes`, or that of the files where it is coarser. `holidays` is a country by its ISO code.
+    """
+
+    kind: str
+    prefix: str
+    layouts: dict[str, MeterLayout]
+    step_minutes: int
+    horizon_minutes: int
+    origins_minutes: int
+    windows_minutes: list[int]
+    season_minutes: int
+    seasons: int
+    around_minutes: list[int]
+    holidays: str | None
+    minimum_days: int
+
+
+Source = Tables | SensorFiles | MeterFiles
+KINDS: dict[str, type[Source]] = {"tables": Tables, "sensors": SensorFiles, "meters": MeterFiles}
+INPUTS = {"tables": ("limit", "sinceTs"), "sensors": ("month", "sample"), "meters": ("sample",)}
+"""What an execution may ask of a pipeline by the kind of its source, besides what all take."""
+SourceKind = TypeVar("SourceKind", Tables, SensorFiles, MeterFiles)
+
+
+@dataclass(frozen=True)
 class Data:
-    """The row contract, the split and the targets (name to unit)."""
+    """The row contract, the split and the targets (name to unit).
+
+    Where `label_horizon_minutes` is 0, each row's label has an end of its own. `group` says what a row's column
+    `group` names, such as a machine.
+    """
 
     step_minutes: int
     label_horizon_minutes: int
     embargo_minutes: int
     split: dict[str, float]
     features: dict[str, int]
-    norm_tolerance: float
     targets: dict[str, str]
     min_rows: int
     max_bad_share: float
+    norm_tolerance: float | None = None
+    group: str | None = None
 
 
 @dataclass(frozen=True)
 class Training:
-    """The training job's knobs."""
+    """The training job's knobs; `instance` is `gpu` or `cpu`, of whose types the template names one each."""
 
     max_runtime_seconds: int
     hyperparameters: dict[str, Any]
+    instance: str = "gpu"
 
 
 @dataclass(frozen=True)
 class Gate:
-    """What a challenger must show."""
+    """What a challenger must show.
+
+    `quantiles` are the shares of outcomes below each target's answers: the loss is then the pinball loss. `floors` are
+    least values of metrics over the targets (`r2`), `coverage_tolerance` is how far the share of outcomes between the
+    outer quantiles may be from what they promise.
+    """
 
     policy: str
     margin: float
@@ -71,13 +179,16 @@ class Gate:
     min_holdout_rows: int
     min_new_holdout_rows: int
     budgets: dict[str, float]
+    quantiles: dict[str, float] = field(default_factory=dict)
+    floors: dict[str, float] = field(default_factory=dict)
+    coverage_tolerance: float | None = None
 
 
 @dataclass(frozen=True)
 class Serving:
-    """How the champion is used."""
+    """How the champion is used: for slots of a schedule, `catch_up_slots` at once (0: none), and on request."""
 
-    table: str
+    table: str | None
     staleness_minutes: int
     catch_up_slots: int
     upsert_table: str | None
@@ -101,6 +212,19 @@ class Pipeline:
     def keys(self) -> Keys:
         """Where this pipeline's objects lie."""
         return Keys(self.prefix)
+
+    @property
+    def takes(self) -> tuple[str, ...]:
+        """What an execution may ask for besides what all pipelines take."""
+        return INPUTS[self.source.kind]
+
+    def source_as(self, kind: type[SourceKind]) -> SourceKind:
+        """The source of that kind. Raises BadConfiguration where it is of another."""
+        if not isinstance(self.source, kind):
+            raise BadConfiguration(
+                f"The source of {self.name} is of the kind {self.source.kind}, which has no such part."
+            )
+        return self.source
 
     def module(self, name: str) -> ModuleType:
         """A module of the pipeline's folder: `features` (pure) or `train` (needs the training environment)."""
@@ -142,27 +266,46 @@ def _parse(kind: type, document: Any, where: str, faults: list[str]) -> Any:
         faults.append(f"{where} must be a mapping.")
         return None
     hints = get_type_hints(kind)
-    known = {field.name for field in fields(kind)}
+    known = {each.name: each for each in fields(kind)}
+    needed = [name for name, each in known.items() if each.default is MISSING and each.default_factory is MISSING]
     faults += [f"{where}: '{name}' is unknown." for name in document if name not in known]
-    faults += [f"{where}: '{name}' is missing." for name in known if name not in document]
-    values = {name: _value(hints[name], document[name], f"{where}: {name}", faults) for name in known & set(document)}
+    faults += [f"{where}: '{name}' is missing." for name in needed if name not in document]
+    given = [name for name in known if name in document]
+    values = {name: _value(hints[name], document[name], f"{where}: {name}", faults) for name in given}
     return None if faults else kind(**values)
 
 
 def _value(hint: Any, value: Any, where: str, faults: list[str]) -> Any:
-    if isinstance(hint, type) and hasattr(hint, "__dataclass_fields__"):
-        return _parse(hint, value, where, faults)
-    if hint == dict[str, Table]:
-        return {name: _parse(Table, entry, f"{where}.{name}", faults) for name, entry in value.items()}
-    accepted = _accepted(hint)
-    if not isinstance(value, accepted) or (isinstance(value, bool) and bool not in accepted):
+    if hint == Source:
+        kind = KINDS.get(str(value.get("kind"))) if isinstance(value, Mapping) else None
+        if kind is None:
+            faults.append(f"{where}: kind is not one of {', '.join(KINDS)}.")
+            return None
+        return _parse(kind, value, where, faults)
+    if is_dataclass(hint):
+        return _parse(hint, value, where, faults)  # type: ignore[arg-type]
+    if not isinstance(value, accepted := _accepted(hint)) or (
+        isinstance(value, bool) and not {bool, object} & set(accepted)
+    ):
         faults.append(f"{where} is {value!r}, which is no {getattr(hint, '__name__', hint)}.")
+        return value
+    return _members(hint, value, where, faults)
+
+
+def _members(hint: Any, value: Any, where: str, faults: list[str]) -> Any:
+    """The parts of a list or a mapping, each of its own type."""
+    if isinstance(value, dict):
+        _, of = get_args(hint)
+        return {name: _value(of, each, f"{where}.{name}", faults) for name, each in value.items()}
+    if isinstance(value, list):
+        (of,) = get_args(hint)
+        return [_value(of, each, f"{where}[{index}]", faults) for index, each in enumerate(value)]
     return value
 
 
 def _accepted(hint: Any) -> tuple[type, ...]:
-    if hint is float:
-        return (int, float)
-    if hint == str | None:
-        return (str, type(None))
-    return (getattr(hint, "__origin__", hint),)
+    if hint is Any:
+        return (object,)
+    if isinstance(hint, UnionType):
+        return tuple(each for member in get_args(hint) for each in _accepted(member))
+    return (int, float) if hint is float else (get_origin(hint) or hint,)

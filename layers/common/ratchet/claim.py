@@ -1,6 +1,7 @@
 """The claim of a run: what makes a repeated trigger for the same instant one run, and a failed run resumable."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from dataclasses import replace as changed
 from datetime import datetime
@@ -16,13 +17,16 @@ from ratchet.store import ObjectStore, create, decode, encode, replace
 
 ATTEMPTS = 5
 RESUMABLE = {"failed", "aborted", "timed_out"}
-ASKED = ("scheduled", "limit", "skip_data_prep", "since_ts")
+ASKED = ("scheduled", "limit", "skip_data_prep", "since_ts", "month", "sample")
 """What the first attempt was asked for, and all later ones do."""
+EVERY = ("limit", "sinceTs", "month", "sample")
+"""Fields of an input that only some pipelines take."""
+MONTH = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
 
 
 @dataclass(frozen=True)
 class Request:
-    """An execution's input, checked. `limit` 0 means all rows; without an `instant` its start names the run."""
+    """An execution's input, checked. `limit`, `sample` 0 mean all rows; without `instant` its start names the run."""
 
     scheduled: bool = False
     instant: datetime | None = None
@@ -30,6 +34,8 @@ class Request:
     limit: int = 0
     skip_data_prep: bool = False
     since: datetime | None = None
+    month: str | None = None
+    sample: int = 0
 
 
 @dataclass(frozen=True)
@@ -47,26 +53,30 @@ class Claim:
     limit: int = 0
     skip_data_prep: bool = False
     since_ts: str | None = None
+    month: str | None = None
+    sample: int = 0
 
 
-def parse_request(document: object) -> Request:
-    """The request in an execution's input. Raises BadInput naming every field that cannot be used."""
+def parse_request(document: object, takes: Collection[str] = EVERY) -> Request:
+    """The request in an execution's input; `takes` are the fields that only some pipelines take and this one does.
+
+    Raises BadInput naming every field that cannot be used.
+    """
     if not isinstance(document, Mapping):
         raise BadInput('The execution input must be a JSON object such as {"limit": 0}.')
-    faults: list[str] = []
-    known = {"limit", "skipDataPrep", "sinceTs", "scheduledTime", "at", "resume"}
-    faults += [f"'{name}' is unknown (known: {', '.join(sorted(known))})" for name in document if name not in known]
-    limit = document.get("limit", 0)
-    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 0:
-        faults.append(f"limit is {limit!r}, not a whole number of rows (0 for all)")
-    skip = document.get("skipDataPrep", False)
+    known = {*takes, "skipDataPrep", "scheduledTime", "at", "resume"}
+    faults = [f"'{name}' is unknown (known: {', '.join(sorted(known))})" for name in document if name not in known]
+    limit, sample = (_rows(document, name, faults) for name in ("limit", "sample"))
+    skip, month = document.get("skipDataPrep", False), document.get("month")
     if not isinstance(skip, bool):
         faults.append(f"skipDataPrep is {skip!r}, not true or false")
+    if month is not None and not (isinstance(month, str) and MONTH.fullmatch(month)):
+        faults.append(f"month is {month!r}, not a month such as 2025-06")
     instants = {name: _instant(document, name, faults) for name in ("sinceTs", "scheduledTime", "at", "resume")}
     named = [name for name in ("scheduledTime", "at", "resume") if instants[name]]
     if len(named) > 1:
         faults.append(f"{' and '.join(named)} name the run more than once")
-    own = [name for name in ("limit", "skipDataPrep", "sinceTs") if document.get(name)]
+    own = [name for name in ("limit", "skipDataPrep", "sinceTs", "month", "sample") if document.get(name)]
     if instants["resume"] and own:
         faults.append(f"a resumed run has the input of its first attempt: leave out {' and '.join(own)}")
     if faults:
@@ -78,6 +88,8 @@ def parse_request(document: object) -> Request:
         limit=limit,
         skip_data_prep=skip,
         since=instants["sinceTs"],
+        month=month,
+        sample=sample,
     )
 
 
@@ -159,7 +171,7 @@ def read(store: ObjectStore, keys: Keys, run_ts: str) -> tuple[Claim, str] | Non
 
 def _claim(request: Request, execution: str, started: datetime, clock: Clock) -> Claim:
     since = iso(request.since) if request.since else None
-    asked = (request.scheduled, request.limit, request.skip_data_prep, since)
+    asked = (request.scheduled, request.limit, request.skip_data_prep, since, request.month, request.sample)
     return Claim(run_name(request.instant or started), execution, 1, "running", None, iso(clock()), None, *asked)
 
 
@@ -167,6 +179,14 @@ def _resumable(standing: Claim, executions: Executions) -> bool:
     if standing.state == "ended":
         return standing.outcome in RESUMABLE
     return not executions.is_running(standing.execution)
+
+
+def _rows(document: Mapping[str, Any], name: str, faults: list[str]) -> int:
+    value = document.get(name, 0)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        faults.append(f"{name} is {value!r}, not a whole number of rows (0 for all)")
+        return 0
+    return value
 
 
 def _instant(document: Mapping[str, Any], name: str, faults: list[str]) -> datetime | None:

@@ -25,6 +25,10 @@ class UnknownPipeline(BadInput):
     """No folder of that name under `pipelines/`."""
 
 
+class UnknownMachine(BadInput):
+    """No file and no record of that machine within the days that a prediction looks at."""
+
+
 class BadConfiguration(ContractError):
     """An environment variable, a secret, `pipeline.yaml` or the bucket is missing or invalid."""
 
@@ -71,6 +75,10 @@ class NoChampion(ContractError):
 
 class StaleInput(ContractError):
     """The newest input is older than the pipeline's staleness bound."""
+
+
+class AlreadyRunning(ContractError):
+    """A run of the pipeline is under way, and another one was asked for."""
 
 
 class LeaseLost(ContractError):

@@ -74,8 +74,7 @@ def evaluate(
     sources = Sources(**{name: getattr(request, name) for name in named}, allow_synthetic=allow_synthetic)
     with TemporaryDirectory() as folder:
         found = gather(store, pipeline, sources, champion, Path(folder), measure)
-    about = {"pipeline": pipeline.name, "title": pipeline.title, "now": iso(clock())}
-    evaluation = document.build(found, sources, job_name=request.job_name, **about)
+    evaluation = document.build(found, sources, pipeline, job_name=request.job_name, now=iso(clock()))
     _publish(found_before, pipeline, evaluation, card.render(evaluation, _series(found)))
     return _result(store, pipeline, evaluation)
 
@@ -89,7 +88,8 @@ def _publish(before: Versions, pipeline: Pipeline, evaluation: Document, page: b
 
 def _series(found: Found) -> card.Series:
     advantage = found.judgement.advantage if found.judgement else None
-    return card.Series(found.scores.minutes, found.scores.realised, found.scores.challenger, advantage)
+    scores = found.scores
+    return card.Series(scores.minutes, scores.ends, scores.realised, scores.challenger, advantage)
 
 
 def _finished(

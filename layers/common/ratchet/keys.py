@@ -43,6 +43,18 @@ class Keys:
         """Where extraction of a table stands."""
         return f"{self.prefix}landing/{table}/watermark.json"
 
+    def part(self, table: str, name: str) -> str:
+        """A part of a source that is files."""
+        return f"{self.landing_root(table)}{name}.parquet"
+
+    def part_document(self, table: str, name: str) -> str:
+        """What a part was made from."""
+        return f"{self.landing_root(table)}{name}.json"
+
+    def part_rejected(self, table: str, name: str) -> str:
+        """The lines of a part that are no records."""
+        return f"{self.rejected_root(table)}{name}.parquet"
+
     def quarantine_root(self, run: str) -> str:
         """All rows that a run does without."""
         return f"{self.prefix}quarantine/run_ts={run}/"
@@ -102,6 +114,10 @@ class Keys:
     def history(self, seq: int) -> str:
         """One move of the pointer; zero-padded, so that a listing is in order."""
         return f"{self.prefix}model/history/{seq:08d}.json"
+
+    def predictions_root(self) -> str:
+        """All scored rows."""
+        return f"{self.prefix}predictions/"
 
     def predictions(self, day: date, base_ts: str) -> str:
         """The scored rows of one slot."""

@@ -16,6 +16,8 @@ class Settings:
     """RATCHET_BUCKET: the landing bucket."""
     stack: str
     """RATCHET_STACK: the stack's name; job names and metrics carry it."""
+    sensor_bucket: str = ""
+    """RATCHET_SENSOR_BUCKET: where sensors write their files; the landing bucket where it is not set."""
     secret: str = ""
     """RATCHET_SECRET: a Secrets Manager ARN or name, or `ssm:/name` of a SecureString: JSON of url, key, db_url."""
     training_role: str = ""
@@ -24,10 +26,18 @@ class Settings:
     """RATCHET_TRAINING_IMAGE: URI of the framework image."""
     training_instance: str = "ml.g4dn.xlarge"
     """RATCHET_TRAINING_INSTANCE: instance type of training jobs (the template's SM_TRAIN_INSTANCE)."""
+    training_cpu_image: str = ""
+    """RATCHET_TRAINING_CPU_IMAGE: URI of the framework image for instances without a GPU."""
+    training_cpu_instance: str = "ml.m5.xlarge"
+    """RATCHET_TRAINING_CPU_INSTANCE: instance type of jobs that want no GPU (the template's CpuTrainInstanceType)."""
     training_spot: bool = False
     """RATCHET_TRAINING_SPOT: `true` to use managed spot capacity."""
     allow_synthetic: bool = False
     """RATCHET_ALLOW_SYNTHETIC: `true` where models trained on synthetic data may be promoted (the laptop target)."""
+    api_pipeline: str = ""
+    """RATCHET_API_PIPELINE: the pipeline whose API a function is."""
+    api_machine: str = ""
+    """RATCHET_API_MACHINE: ARN of that pipeline's state machine."""
     machine_timeout_seconds: int = 14400
     """RATCHET_MACHINE_TIMEOUT_SECONDS: the pipeline machine's own time-out; a lease outlives it."""
 

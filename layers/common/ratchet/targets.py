@@ -10,14 +10,17 @@ TOLERANCE = 1e-6
 """Greatest deviation from a constant or an affine function, relative to the target's own magnitude."""
 
 
-def describe(units: Mapping[str, str], values: NDArray[np.float64]) -> dict[str, dict[str, Any]]:
+def describe(
+    units: Mapping[str, str], values: NDArray[np.float64], *, quantiles: bool = False
+) -> dict[str, dict[str, Any]]:
     """For each target, a column of `values` [rows, targets]: unit, mean, variance, counted, why_not.
 
-    A target is not counted when it is constant or an affine function of an earlier counted one.
+    A target is not counted when it is constant or an affine function of an earlier counted one; but the columns of
+    `quantiles` of one outcome are all the same, and each counts.
     """
     described: dict[str, dict[str, Any]] = {}
     for column, (name, unit) in enumerate(units.items()):
-        earlier = [k for k, other in enumerate(list(units)[:column]) if described[other]["counted"]]
+        earlier = [k for k, other in enumerate(list(units)[:column]) if described[other]["counted"] and not quantiles]
         why_not = _why_not(values, column, earlier, list(units))
         moments = {"mean": float(values[:, column].mean()), "variance": float(values[:, column].var())}
         described[name] = {"unit": unit, **moments, "counted": why_not is None, "why_not": why_not}

@@ -15,6 +15,11 @@ RETRIES = 4
 SPOT_WAIT_SECONDS = 3600
 VOLUME_GIB = 30
 LONGEST_NAME = 63
+INSTANCES = {
+    "gpu": ("training_image", "training_instance"),
+    "cpu": ("training_cpu_image", "training_cpu_instance"),
+}
+"""The settings that name image and instance type, by `training.instance`."""
 
 
 @dataclass(frozen=True)
@@ -52,13 +57,16 @@ def request(
     pipeline: Pipeline, settings: Settings, store: ObjectStore, run: Run, *, code_uri: str, code: str, region: str
 ) -> dict[str, Any]:
     """CreateTrainingJob's arguments without the name. Raises BadConfiguration without an image or role."""
-    missing = [name for name in ("training_role", "training_image") if not getattr(settings, name)]
+    if pipeline.training.instance not in INSTANCES:
+        raise BadConfiguration(f"training.instance is '{pipeline.training.instance}'; it is {' or '.join(INSTANCES)}.")
+    image, instance = INSTANCES[pipeline.training.instance]
+    missing = [name for name in ("training_role", image) if not getattr(settings, name)]
     if missing:
         raise BadConfiguration(f"RATCHET_{missing[0].upper()} is not set. The template sets it: deploy it again.")
     channel = {"S3DataType": "S3Prefix", "S3Uri": run.train_uri.rpartition("/")[0] + "/"}
     return {
         "AlgorithmSpecification": {
-            "TrainingImage": settings.training_image,
+            "TrainingImage": getattr(settings, image),
             "TrainingInputMode": "File",
             "MetricDefinitions": [_metric("train_loss"), _metric("validation_loss")],
         },
@@ -67,7 +75,7 @@ def request(
         "InputDataConfig": [{"ChannelName": "train", "DataSource": {"S3DataSource": channel}}],
         "OutputDataConfig": {"S3OutputPath": store.uri(pipeline.keys.jobs()).rstrip("/")},
         "ResourceConfig": {
-            "InstanceType": settings.training_instance,
+            "InstanceType": getattr(settings, instance),
             "InstanceCount": 1,
             "VolumeSizeInGB": VOLUME_GIB,
         },

@@ -7,6 +7,8 @@ from ratchet.settings import access, settings
 from ratchet.store import ObjectStore, Reader
 
 if TYPE_CHECKING:
+    from ratchet.api.runs import Machine
+    from ratchet.catalog import Pipeline
     from ratchet.executions import Executions
     from ratchet.extraction.source import Source
     from ratchet.serving.slots import PredictionTable
@@ -32,6 +34,18 @@ def reader() -> Reader:
     return S3Reader(settings().bucket, found, store)
 
 
+def files(pipeline: "Pipeline") -> ObjectStore:
+    """Where the files of a pipeline's source lie: the landing bucket, or the one that sensors write to."""
+    return _bucket(settings().sensor_bucket or settings().bucket) if pipeline.source.kind == "sensors" else store()
+
+
+@lru_cache(maxsize=2)
+def _bucket(name: str) -> ObjectStore:
+    from ratchet.adapters.s3 import S3Store
+
+    return S3Store(name)
+
+
 def prediction_table() -> "PredictionTable":
     """The Supabase project, as a place for predictions; of `source`'s secret, read as there.
 
@@ -49,6 +63,14 @@ def executions() -> "Executions":
     from ratchet.adapters.stepfunctions import StepFunctions
 
     return StepFunctions()
+
+
+@cache
+def machine() -> "Machine":
+    """The state machine of the pipeline whose API this is."""
+    from ratchet.adapters.machine import StateMachine
+
+    return StateMachine(settings().api_machine)
 
 
 def source() -> "Source":

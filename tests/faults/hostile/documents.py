@@ -1,4 +1,4 @@
-"""The documents that decide who may write, with any of their values changed."""
+"""The documents that decide who may write and what is prepared, with any of their values changed."""
 
 from collections.abc import Callable
 from dataclasses import asdict
@@ -10,9 +10,12 @@ from ratchet import claim, lease, pointer
 from ratchet.errors import ForeignDocument
 from ratchet.extraction import watermark
 from ratchet.extraction.watermark import Day, Watermark
+from ratchet.files import sufficiency
+from ratchet.files.part import Part
 from ratchet.instants import iso, run_name
 from ratchet.keys import Keys
 
+from tests import filed
 from tests.fakes import Clock, Executions, MemoryStore
 from tests.faults.hostile import changes
 from tests.faults.hostile.target import Target, name_of
@@ -40,6 +43,22 @@ def read_mark(store: MemoryStore) -> None:
     mark.summary()
 
 
+SENSORS, METERS = filed.sensors(), filed.meters()
+DAY, FILE = "dt=2026-11-20", "file=0123456789abcdef"
+
+
+def survey_days(store: MemoryStore) -> None:
+    sufficiency.check_sufficiency(store, SENSORS, RUN, None, scheduled=True)
+
+
+def survey_files(store: MemoryStore) -> None:
+    sufficiency.check_sufficiency(store, METERS, RUN, None, scheduled=True)
+
+
+def part_of(name: str, about: dict[str, Any]) -> dict[str, Any]:
+    return asdict(Part(name, '"e"', "s", 24, 48, {"another sensor": 1}, {"time is no instant": 1}, about))
+
+
 USES: list[tuple[str, dict[str, Any], Callable[[MemoryStore], object]]] = [
     (KEYS.lease(), asdict(lease.Lease("held", "a", "r", 1, WHEN, WHEN)), take_lease),
     (KEYS.claim(RUN), asdict(claim.Claim(RUN, "a", 1, "running", None, WHEN, None, True)), resume),
@@ -48,6 +67,16 @@ USES: list[tuple[str, dict[str, Any], Callable[[MemoryStore], object]]] = [
         KEYS.pointer(),
         {**MOVE, "updated_at": WHEN, "seq": 1, "previous_seq": None, "token": 1},
         lambda store: list(pointer.history(store, KEYS)),
+    ),
+    (
+        SENSORS.keys.part_document("hours", DAY),
+        part_of(DAY, {"machines": ["z1/m1"], "sensors": ["temperature"]}),
+        survey_days,
+    ),
+    (
+        METERS.keys.part_document("readings", FILE),
+        part_of(FILE, {"file": "energy/incoming/a.csv", "step_minutes": 60, "days": 30}),
+        survey_files,
     ),
 ]
 """Where a document lies, what it is, and a use of it that looks at all it says."""

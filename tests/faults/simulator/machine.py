@@ -70,7 +70,7 @@ def extraction(execution: Any) -> Machine:
     lease = yield Task("take_lease", run)
     done = False
     while not done:
-        done = (yield Task("extract", {**run, "token": lease["token"], "since_ts": None}))["done"]
+        done = (yield Task("extract", {**run, "token": lease["token"], "since_ts": None, "month": None}))["done"]
     yield Task("lay_down_lease", run)
 
 
@@ -84,14 +84,15 @@ def lease_alone(execution: Any) -> Machine:
 def _work(execution: Any, run: dict[str, Any], claim: dict[str, Any], token: int) -> Machine:
     held = {**run, "token": token}
     if not claim["skip_data_prep"]:
+        stretch = {"since_ts": claim["since_ts"], "month": claim["month"]}
         done = False
         while not done:
-            done = (yield Task("extract", {**held, "since_ts": claim["since_ts"]}))["done"]
-        about = {"pipeline": NAME, "run_ts": run["run_ts"], "scheduled": claim["scheduled"]}
+            done = (yield Task("extract", {**held, **stretch}))["done"]
+        about = {"pipeline": NAME, "run_ts": run["run_ts"], "scheduled": claim["scheduled"], "month": claim["month"]}
         enough = yield Task("check_sufficiency", about)
         if enough["status"] != "sufficient":
             return enough["status"]
-    limits = {"limit": claim["limit"], "skip_data_prep": claim["skip_data_prep"]}
+    limits = {name: claim[name] for name in ("limit", "skip_data_prep", "month", "sample")}
     prepared = yield Task("prepare", {**held, **limits})
     if prepared["status"] != "prepared":
         return prepared["status"]

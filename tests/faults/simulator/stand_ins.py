@@ -30,7 +30,7 @@ from ratchet.gate.checks import Parity
 from ratchet.gate.metrics import TargetMetrics
 from ratchet.serving import champion, session
 from ratchet.source_archive import Archive
-from ratchet.tables import dataset, landing_file, prepare, set_aside
+from ratchet.tables import dataset, joined, landing_file, set_aside
 from ratchet.tables.dataset import Dataset
 
 from tests.faults.simulator.scratch import Folder
@@ -51,7 +51,7 @@ def pipeline() -> catalog.Pipeline:
     data = replace(returns.data, features={"vector": 2}, targets={"value": "percent"}, min_rows=3)
     gate = replace(returns.gate, budgets={}, min_holdout_rows=8, min_new_holdout_rows=0)
     serving = replace(returns.serving, table="left", staleness_minutes=100_000)
-    source = catalog.Source("left", 3, OVERLAP_MINUTES, 24, {"left": LEFT, "right": RIGHT})
+    source = catalog.Tables("tables", "left", 3, OVERLAP_MINUTES, 24, {"left": LEFT, "right": RIGHT})
     return replace(returns, name=NAME, prefix="", source=source, data=data, gate=gate, serving=serving)
 
 
@@ -138,16 +138,17 @@ def load_session(bundle: Bundle) -> Model:
     return Model(bundle.document["run_ts"], ("value",), bundle.document["scale"])
 
 
-def examine(challenger: Any, declared: Any, measure: Any) -> Health:
+def examine(challenger: Any, declared: Any, manifest: Any, measure: Any) -> Health:
     """In place of parity and budgets."""
     return Health([checks.schema([])], Parity(1, 0.0, 1.0), {})
 
 
-def score(path: Path, targets: list[str], challenger: Model, rival: Model | None, start: datetime) -> Scores:
+def score(path: Path, declared: Any, challenger: Model, rival: Model | None, start: datetime) -> Scores:
     """In place of predictions on the holdout."""
     minutes = np.arange(HOLDOUT_ROWS, dtype=np.int64) * 10
     values = [np.full((HOLDOUT_ROWS, 1), model.scale) if model else None for model in (challenger, rival)]
-    return Scores(minutes, np.zeros((HOLDOUT_ROWS, 1)), values[0], values[1], HOLDOUT_ROWS)  # type: ignore[arg-type]
+    realised = np.zeros((HOLDOUT_ROWS, 1))
+    return Scores(minutes, realised, values[0], values[1], HOLDOUT_ROWS, minutes, {}, None)  # type: ignore[arg-type]
 
 
 def judge_scores(found: Scores, targets: Any, declared: Any, alpha: float) -> Judgement:
@@ -271,5 +272,5 @@ _STAND_INS: list[tuple[Any, str, Any]] = [
     (dataset, "window", window),
     (dataset, "build", build),
     (set_aside, "gather", gather),
-    (prepare, "ThreadPoolExecutor", Serial),
+    (joined, "ThreadPoolExecutor", Serial),
 ]

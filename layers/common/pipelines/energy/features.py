@@ -53,16 +53,19 @@ def names(shape: Shape) -> list[str]:
     before = [f"season_{number}" for number in range(1, shape.seasons + 1)]
     year = [f"year_{years}_within_{around}" for years in (1, 2) for around in shape.around]
     waves = [f"{wave}_{number}" for number in range(1, HARMONICS + 1) for wave in ("sin", "cos")]
-    return ["last", *recent, "season_mean", *before, *year, *waves, "hour", "weekday", "holiday", "horizon"]
+    return ["last", *recent, "season_mean", *before, *year, *waves, "hour", "weekday", "month", "holiday", "horizon"]
 
 
 @dataclass(frozen=True)
 class Wall:
-    """The site's clock at each step: hours with their fraction, weekday from Monday (0), day of the year, holiday."""
+    """The site's clock at each step: hours with their fraction, weekday from Monday (0), day of the year, month and
+    whether it is a holiday.
+    """
 
     hour: Floats
     weekday: Floats
     day: Floats
+    month: Floats
     holiday: Floats
 
     @classmethod
@@ -74,6 +77,7 @@ class Wall:
             "hour": [at.hour + at.minute / 60 for at in told],
             "weekday": [at.weekday() for at in told],
             "day": [at.timetuple().tm_yday + at.hour / 24 for at in told],
+            "month": [at.month for at in told],
             "holiday": [at.date().isoformat() in holidays for at in told],
         }
         return cls(**{name: np.array(values, np.float64) for name, values in columns.items()})
@@ -105,7 +109,7 @@ def rows(series: Floats, wall: Wall, origins: Steps, shape: Shape) -> NDArray[np
     angle = 2 * np.pi * wall.day[target] / TROPICAL_YEAR
     for number in range(1, HARMONICS + 1):
         columns += [np.sin(number * angle), np.cos(number * angle)]
-    columns += [wall.hour[target], wall.weekday[target], wall.holiday[target]]
+    columns += [wall.hour[target], wall.weekday[target], wall.month[target], wall.holiday[target]]
     columns.append(np.tile(np.arange(1.0, shape.horizon + 1), len(origins)))
     return np.stack(columns, axis=1).astype(np.float32)
 

@@ -6,10 +6,10 @@ model.tar.gz), metrics to SM_OUTPUT_DATA_DIR, checkpoints to /opt/ml/checkpoints
 
 import argparse
 import copy
+import io
 import json
 import logging
 import os
-import tempfile
 import time
 import warnings
 from pathlib import Path
@@ -17,9 +17,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from ratchet.serving.bundle_document import of_training
+from ratchet.script import Job, started
 from ratchet.tables.training_data import TrainingData, read
-from ratchet.wheels import ensure
 from torch import Tensor, nn
 
 KNOBS = {
@@ -27,8 +26,8 @@ KNOBS = {
     "hidden_dims": "256,128,64", "use_layernorm": False, "patience": 15, "seed": 42,
 }  # fmt: skip
 """The hyperparameters and their defaults; pipeline.yaml names the values of a run."""
-REFERENCE_ROWS = 256
 NEEDS = {"pyarrow": "pyarrow", "onnx": "onnx==1.23.2", "onnxscript": "onnxscript==0.7.2"}
+PACKAGES = ("torch", "numpy", "onnx", "onnxscript", "pyarrow")
 
 log = logging.getLogger("train")
 
@@ -69,17 +68,18 @@ class Model(nn.Module):  # type: ignore[misc]
         return (self.standardised(features) - wanted).square().mean()
 
 
-def fit(model: Model, data: TrainingData, knobs: argparse.Namespace, device: torch.device) -> dict[str, Any]:
+def fit(model: Model, data: TrainingData, job: Job, device: torch.device) -> dict[str, Any]:
     """Trains until validation stops improving, resuming from a checkpoint; leaves the best weights in `model`."""
+    knobs = job.knobs
     x, y = ({part: torch.from_numpy(rows).to(device) for part, rows in parts.items()} for parts in (data.x, data.y))
     model.fit_scales(x["train"], y["train"])
     optimizer = torch.optim.Adam(model.parameters(), lr=knobs.lr, weight_decay=knobs.weight_decay)
-    checkpoint = Path(knobs.checkpoint_dir) / "checkpoint.pt"
+    checkpoint = job.checkpoint_dir / "checkpoint.pt"
     # What a checkpoint must agree on to be resumed.
-    basis = json.dumps({"rows": data.manifest["digests"]["train"], **hyperparameters(knobs)}, sort_keys=True)
+    basis = json.dumps({"rows": data.manifest["digests"]["train"], **vars(knobs)}, sort_keys=True)
     state = resume(checkpoint, basis, model, optimizer, device)
     while state["epoch"] < knobs.epochs and state["epoch"] - state["best_epoch"] < knobs.patience:
-        started, epoch = time.monotonic(), state["epoch"] + 1
+        began, epoch = time.monotonic(), state["epoch"] + 1
         train_loss = run_epoch(model, optimizer, x["train"], y["train"], knobs, epoch)
         validation_loss = evaluate(model, x["validation"], y["validation"])
         if not np.isfinite([train_loss, validation_loss]).all():
@@ -93,7 +93,7 @@ def fit(model: Model, data: TrainingData, knobs: argparse.Namespace, device: tor
         state["epoch"] = epoch
         save(checkpoint, {**state, "model": model.state_dict(), "optimizer": optimizer.state_dict()})
         progress = f"train_loss={train_loss:.6f} validation_loss={validation_loss:.6f} best_epoch={state['best_epoch']}"
-        log.info("epoch %d/%d %s seconds=%.2f", epoch, knobs.epochs, progress, time.monotonic() - started)
+        log.info("epoch %d/%d %s seconds=%.2f", epoch, knobs.epochs, progress, time.monotonic() - began)
     model.load_state_dict(state["best"])
     return {"best_epoch": state["best_epoch"], "best_validation_loss": state["best_loss"], "epochs": state["epoch"]}
 
@@ -145,26 +145,23 @@ def save(path: Path, state: dict[str, Any]) -> None:
     path.with_suffix(".part").replace(path)
 
 
-def export(model: Model, inputs: int, path: Path) -> None:
-    """Writes the graph: `features` [N, inputs] to `predictions` [N, targets], any N."""
-    options = {"opset_version": 20, "dynamo": True, "external_data": False, "verbose": False}
+def export(model: Model, inputs: int) -> bytes:
+    """The graph: `features` [N, inputs] to `predictions` [N, targets], any N; `model` is on the CPU."""
+    options = {"opset_version": 20, "dynamo": True, "verbose": False}
     names = {"input_names": ["features"], "output_names": ["predictions"]}
     shapes = {"features": {0: torch.export.Dim("rows", min=1)}}
     with warnings.catch_warnings():
         # The exporter calls what PyTorch itself has deprecated.
         warnings.simplefilter("ignore")
-        torch.onnx.export(model, (torch.zeros(2, inputs),), path, dynamic_shapes=shapes, **names, **options)
+        program = torch.onnx.export(model, (torch.zeros(2, inputs),), dynamic_shapes=shapes, **names, **options)
+    return bytes(program.model_proto.SerializeToString())
 
 
-def write_files(model: Model, data: TrainingData, document: dict[str, Any], folder: Path) -> None:
-    """Puts model.onnx, model.pth, reference.npz and bundle.json into `folder`; `model` is on the CPU."""
-    folder.mkdir(parents=True, exist_ok=True)
-    validation = data.x["validation"]
-    export(model, validation.shape[1], folder / "model.onnx")
-    torch.save(model.state_dict(), folder / "model.pth")
-    rows = np.linspace(0, len(validation) - 1, min(REFERENCE_ROWS, len(validation))).astype(int)
-    np.savez(folder / "reference.npz", features=validation[rows], predictions=predict(model, validation[rows]))
-    (folder / "bundle.json").write_text(json.dumps(document, indent=2, sort_keys=True))
+def weights(model: Model) -> bytes:
+    """The state dict as PyTorch saves it."""
+    saved = io.BytesIO()
+    torch.save(model.state_dict(), saved)
+    return saved.getvalue()
 
 
 def predict(model: Model, x: np.ndarray) -> np.ndarray:
@@ -172,23 +169,6 @@ def predict(model: Model, x: np.ndarray) -> np.ndarray:
     model.eval()
     with torch.no_grad():
         return np.asarray(model(torch.from_numpy(x)).numpy())
-
-
-def describe(data: TrainingData, knobs: argparse.Namespace, metrics: dict[str, Any], device: str) -> dict[str, Any]:
-    """`bundle.json`, as docs/contracts.md has it."""
-    means = data.y["train"].mean(axis=0, dtype=np.float64).tolist()
-    return of_training(
-        data.manifest,
-        dict(zip(data.targets, means, strict=True)),
-        unit="L2-normalised embeddings",
-        packages=("torch", "numpy", "onnx", "onnxscript", "pyarrow"),
-        run_ts=knobs.run_ts or data.manifest["run_ts"],
-        train_uri=knobs.train_uri,
-        code_version=knobs.code_version,
-        hyperparameters=hyperparameters(knobs),
-        metrics=metrics,
-        device=device,
-    )
 
 
 def measure(model: Model, data: TrainingData) -> dict[str, Any]:
@@ -199,50 +179,25 @@ def measure(model: Model, data: TrainingData) -> dict[str, Any]:
     return {**rows, "validation_mse": float(errors.mean()), "validation_mse_per_target": per_target}
 
 
-def hyperparameters(knobs: argparse.Namespace) -> dict[str, Any]:
-    """The values of all KNOBS."""
-    return {name: getattr(knobs, name) for name in KNOBS}
-
-
-def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    """Hyperparameters and paths; SageMaker hands every hyperparameter over as `--name text`."""
-    parser = argparse.ArgumentParser()
-    for name, default in KNOBS.items():
-        kind: Any = (lambda text: text.lower() == "true") if isinstance(default, bool) else type(default)
-        parser.add_argument(f"--{name}", type=kind, default=default)
-    for name in ("run_ts", "train_uri", "code_version"):
-        parser.add_argument(f"--{name}", default="", help="recorded in the bundle")
-    base = Path(os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml"))
-    parser.add_argument("--train", type=Path, default=os.environ.get("SM_CHANNEL_TRAIN", base / "input/data/train"))
-    parser.add_argument("--model_dir", type=Path, default=os.environ.get("SM_MODEL_DIR", base / "model"))
-    parser.add_argument("--output_data_dir", type=Path, default=os.environ.get("SM_OUTPUT_DATA_DIR", base / "output"))
-    parser.add_argument("--checkpoint_dir", type=Path, default=base / "checkpoints")
-    parser.add_argument("--dry-run", action="store_true", help="one epoch, nothing kept")
-    return parser.parse_args(arguments)
-
-
 def main(arguments: list[str] | None = None) -> None:
     """Reads, trains, measures, writes."""
     logging.basicConfig(format="%(message)s")
     log.setLevel(logging.INFO)
-    knobs = parse(arguments)
-    ensure(NEEDS, Path(__file__).resolve().parents[2] / "wheels")
-    torch.set_num_threads(1)  # Products of 64 rows are too small to share: a second thread waits more than it works.
-    torch.manual_seed(knobs.seed)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    name = f"cuda: {torch.cuda.get_device_name()}" if device.type == "cuda" else "cpu"
-    data = read(knobs.train)
-    log.info("device=%s train_rows=%d validation_rows=%d", name, len(data.x["train"]), len(data.x["validation"]))
-    hidden = [int(size) for size in knobs.hidden_dims.split(",") if size]
-    model = Model(data.x["train"].shape[1], len(data.targets), hidden, knobs.dropout, knobs.use_layernorm)
-    with tempfile.TemporaryDirectory() as scratch:
-        if knobs.dry_run:
-            knobs.epochs, knobs.checkpoint_dir = 1, Path(scratch)
-            knobs.model_dir = knobs.output_data_dir = Path(scratch)
-        metrics = fit(model.to(device), data, knobs, device) | measure(model.cpu(), data)
-        write_files(model, data, describe(data, knobs, metrics, name), knobs.model_dir)
-        knobs.output_data_dir.mkdir(parents=True, exist_ok=True)
-        (knobs.output_data_dir / "metrics.json").write_text(json.dumps(metrics, indent=2, sort_keys=True))
+    with started(KNOBS, NEEDS, os.environ, arguments, epochs=1) as job:
+        # Products of 64 rows are too small to share: a second thread waits more than it works.
+        torch.set_num_threads(1)
+        torch.manual_seed(job.knobs.seed)
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = f"cuda: {torch.cuda.get_device_name()}" if device.type == "cuda" else "cpu"
+        data = read(job.channel)
+        width = data.x["train"].shape[1]
+        log.info("device=%s train_rows=%d validation_rows=%d", name, len(data.x["train"]), len(data.x["validation"]))
+        hidden = [int(size) for size in job.knobs.hidden_dims.split(",") if size]
+        model = Model(width, len(data.targets), hidden, job.knobs.dropout, job.knobs.use_layernorm)
+        metrics = fit(model.to(device), data, job, device) | measure(model.cpu(), data)
+        files = {"model.onnx": export(model, width), "model.pth": weights(model)}
+        facts = {"unit": "L2-normalised embeddings", "packages": PACKAGES, "device": name}
+        job.leave(data, files, lambda x: predict(model, x), metrics, **facts)
     log.info("done: %s", json.dumps(metrics, sort_keys=True))
 
 

@@ -33,7 +33,7 @@ def against_reference(evaluation: Mapping[str, Any]) -> list[Row]:
         effect = target["effect"]
         kind = "" if target["counted"] else "aside"
         note = "" if target["counted"] else "not counted"
-        rows.append(Row(words.target(name), note, effect["relative"], effect["low"], effect["high"], kind))
+        rows.append(Row(words.answer(name, target), note, effect["relative"], effect["low"], effect["high"], kind))
     return rows
 
 

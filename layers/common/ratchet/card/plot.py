@@ -66,6 +66,12 @@ def frame(
     )
 
 
+def panel(name: str, fact: str, chart: Markup, below: str | None = None) -> Markup:
+    """A chart under its name and the one fact to read first."""
+    head = tag("figcaption", tag("b", name), " ", tag("span", fact))
+    return tag("figure", head, chart, tag("small", below) if below else None, class_="panel")
+
+
 def canvas(*marks: Content, label: str | None = None) -> Markup:
     """The drawing itself; without a label it only repeats numbers that stand beside it."""
     seen = {"role": "img", "aria_label": label} if label else {"aria_hidden": "true"}

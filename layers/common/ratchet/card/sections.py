@@ -42,23 +42,26 @@ def reasons(evaluation: Evaluation) -> Markup:
 
 def targets(evaluation: Evaluation) -> Markup:
     """Each target's errors, the champion's below the challenger's, and why a target does not count."""
-    heads = ("Target", "Model", "MSE", "MAE", "R²", "Sign accuracy")
+    last = "Pinball loss" if evaluation["coverage"] else "Sign accuracy"
     rows = [row for name, found in evaluation["targets"].items() for row in _target_rows(name, found)]
-    return _table(heads, rows, "targets")
+    return _table(("Target", "Model", "MSE", "MAE", "R²", last), rows, "targets")
 
 
 def counts(evaluation: Evaluation) -> Markup:
-    """Where the joined rows went, as a bar and a table."""
+    """Where the rows went, as a bar and a table; what a source's files hold in bad records is told below it."""
     found = evaluation["data"]["counts"] or {}
-    rejected = found.get("rejected") or {}
+    # Rows of files are made of many records each: those that were rejected are no share of the rows.
+    aside, records = ("left_out", found.get("rejected") or {}) if "left_out" in found else ("rejected", {})
+    reasons = found.get(aside) or {}
     parts = [(name, int(found.get(name) or 0)) for name in (*_PARTS, "embargoed")]
-    parts.append(("rejected", sum(rejected.values())))
+    parts.append((aside, sum(reasons.values())))
     whole = max(1, sum(count for _, count in parts))
     bar = [tag("i", class_=name, style=f"flex-grow:{count / whole:.5f}") for name, count in parts if count]
     rows = [
-        (tag("i", class_=f"key {name}"), name.capitalize(), f"{count:,}", _share(count, whole)) for name, count in parts
+        (tag("i", class_=f"key {name}"), _spaced(name), f"{count:,}", _share(count, whole)) for name, count in parts
     ]
-    why = [("", tag("small", reason.replace("_", " ")), tag("small", f"{n:,}"), "") for reason, n in rejected.items()]
+    told = [*reasons.items(), *((f"rejected of {reason}", count) for reason, count in records.items())]
+    why = [("", tag("small", reason.replace("_", " ")), tag("small", f"{n:,}"), "") for reason, n in told]
     heads = ("", "Rows", "Count", "Share")
     return join(
         tag("div", bar, class_="bar", aria_hidden="true"),
@@ -104,7 +107,7 @@ def lineage(evaluation: Evaluation) -> Markup:
         tag("h3", "Hyperparameters"),
         _facts(sorted(lines["hyperparameters"].items()), "short"),
         tag("h3", "Training metrics"),
-        _facts([(name, _short(value)) for name, value in _flat(lines["metrics"])], "short"),
+        _facts([(name, _short(value)) for name, value in _flat(_told(lines["metrics"]))], "short"),
         tag("h3", "Frameworks"),
         _facts(sorted(lines["frameworks"].items()), "short"),
     )
@@ -118,6 +121,9 @@ def _key_figures(evaluation: Evaluation) -> Markup:
         figures.append(("Gain over the champion", words.percent(comparison["relative"])))
     for name, found in evaluation["skill"].items():
         figures.append((f"Skill over {words.baseline(name).lower()}", words.percent(found["skill"])))
+    if evaluation["coverage"]:
+        found = evaluation["coverage"]
+        figures.append((f"Coverage ({found['promised'] * 100:g} % promised)", _percent(found["measured"])))
     figures.append(("Holdout rows judged", f"{evaluation['holdout']['used']:,}"))
     if "p95_ms" in budgets:
         figures.append(("One prediction, p95", f"{budgets['p95_ms']['measured']:.2g} ms"))
@@ -137,13 +143,24 @@ def _reason(row: Mapping[str, Any], decided: bool) -> Markup:
 def _target_rows(name: str, found: Mapping[str, Any]) -> list[Markup]:
     models = [("challenger", found)] + ([("champion", found["champion"])] if found["champion"] else [])
     aside = None if found["counted"] else tag("small", f"not counted: {found['why_not'] or 'no reason given'}")
-    head = tag("th", words.target(name), " ", tag("small", found["unit"]), aside, scope="rowgroup", rowspan=len(models))
+    head = tag(
+        "th", words.answer(name, found), " ", tag("small", found["unit"]), aside, scope="rowgroup", rowspan=len(models)
+    )
     rows = []
     for index, (model, values) in enumerate(models):
         numbers = [tag("td", words.figure(values[metric]), class_="num") for metric in ("mse", "mae", "r2")]
-        sign = tag("td", words.percent(values["sign_accuracy"], signed=False), class_="num")
+        last = words.figure(values["pinball"]) if "pinball" in values else _percent(values["sign_accuracy"])
         kind = " ".join([model, *([] if found["counted"] else ["aside"])])
-        rows.append(tag("tr", head if index == 0 else None, tag("td", model), numbers, sign, class_=kind))
+        rows.append(
+            tag(
+                "tr",
+                head if index == 0 else None,
+                tag("td", model),
+                numbers,
+                tag("td", last, class_="num"),
+                class_=kind,
+            )
+        )
     return rows
 
 
@@ -173,8 +190,16 @@ def _cells(row: Sequence[Content]) -> Markup:
     return tag("tr", [tag("td", cell, class_="num" if index > 1 else None) for index, cell in enumerate(row)])
 
 
+def _spaced(name: str) -> str:
+    return name.replace("_", " ").capitalize()
+
+
 def _share(count: int, whole: int) -> str:
-    return words.percent(count / whole, signed=False)
+    return _percent(count / whole)
+
+
+def _percent(share: float | None) -> str:
+    return words.percent(share, signed=False)
 
 
 def _flat(values: Mapping[str, Any]) -> list[tuple[str, object]]:
@@ -186,5 +211,15 @@ def _flat(values: Mapping[str, Any]) -> list[tuple[str, object]]:
     return found
 
 
+def _told(metrics: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a training job measured, but for what has a section of its own."""
+    return {name: value for name, value in metrics.items() if name != "importance"}
+
+
 def _short(value: object) -> object:
+    """A value on one line: of a list only how long it is."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_short(part)}" for name, part in value.items())
+    if isinstance(value, list):
+        return f"{len(value)} entries"
     return words.number(value) if isinstance(value, float) else value

@@ -3,14 +3,12 @@
 However many rows there are, a chart holds a bounded number of marks: rows are counted into bins first.
 """
 
-from math import ceil
-
 import numpy as np
 from numpy.typing import NDArray
 
-from ratchet.card import words
+from ratchet.card import scales, words
 from ratchet.card.markup import Markup, join, tag
-from ratchet.card.plot import Axis, Tick, axis, box, dot, frame, line, polyline, ticks
+from ratchet.card.plot import Axis, axis, box, dot, frame, line, panel, polyline
 from ratchet.gate.metrics import Floats
 
 Minutes = NDArray[np.int64]
@@ -19,8 +17,6 @@ _CELLS = 26
 _SHADES = 6
 _GROUPS = 8
 _MOMENTS = 72
-_DAY = 1440
-_DATE_STEPS = (10, 30, 60, 120, 360, 720, _DAY, 2 * _DAY, 5 * _DAY, 10 * _DAY, 30 * _DAY)
 
 
 def predicted_against_realised(predicted: Floats, realised: Floats, name: str, unit: str) -> Markup:
@@ -32,8 +28,10 @@ def predicted_against_realised(predicted: Floats, realised: Floats, name: str, u
     means = [(x.at(float(predicted[g].mean())), y.up(float(realised[g].mean()))) for g in groups]
     label = f"{name}: realised over predicted, {len(realised):,} rows, correlation {_correlation(predicted, realised)}."
     marks = (_density(predicted, realised, x, y), perfect, [dot(*mean, "mean") for mean in means])
-    chart = frame(*marks, x=x, y=y, x_ticks=_numbers(x, 4), y_ticks=_numbers(y, 4), label=label, shape="square")
-    return _panel(name, f"r = {_correlation(predicted, realised)}", chart, f"→ predicted, ↑ realised ({unit})")
+    chart = frame(
+        *marks, x=x, y=y, x_ticks=scales.numbers(x, 4), y_ticks=scales.numbers(y, 4), label=label, shape="square"
+    )
+    return panel(name, f"r = {_correlation(predicted, realised)}", chart, f"→ predicted, ↑ realised ({unit})")
 
 
 def residuals_over_time(minutes: Minutes, residual: Floats, name: str, unit: str) -> Markup:
@@ -51,12 +49,12 @@ def residuals_over_time(minutes: Minutes, residual: Floats, name: str, unit: str
         *marks,
         x=x,
         y=y,
-        x_ticks=_dates(edges, 3),
-        y_ticks=_numbers(y, 4),
+        x_ticks=scales.dates(edges, 3),
+        y_ticks=scales.numbers(y, 4),
         label=f"{name}: residuals over time, {bias}.",
         shape="wide",
     )
-    return _panel(name, bias, chart)
+    return panel(name, bias, chart)
 
 
 def advantage_over_time(minutes: Minutes, advantage: Floats, reference: str) -> Markup:
@@ -71,7 +69,9 @@ def advantage_over_time(minutes: Minutes, advantage: Floats, reference: str) -> 
     area = polyline([(points[0][0], y.up(0)), *points, (points[-1][0], y.up(0))], f"area {kind}")
     label = f"Running sum of the advantage over {reference}: {words.number(values[-1])} at the end."
     marks = (area, line(0, y.up(0), 100, y.up(0), "zero"), polyline(points, f"run {kind}"))
-    return frame(*marks, x=x, y=y, x_ticks=_dates(edges, 6), y_ticks=_numbers(y, 4), label=label, shape="wide tall")
+    return frame(
+        *marks, x=x, y=y, x_ticks=scales.dates(edges, 6), y_ticks=scales.numbers(y, 4), label=label, shape="wide tall"
+    )
 
 
 def _density(predicted: Floats, realised: Floats, x: Axis, y: Axis) -> Markup:
@@ -117,24 +117,7 @@ def _inner(values: Floats) -> Axis:
     return axis([float(value) for value in np.quantile(values, [0.005, 0.995])], include=[float(values.mean())])
 
 
-def _numbers(along: Axis, wanted: int) -> list[Tick]:
-    return [(value, words.number(round(value, 10))) for value in ticks(along, wanted)]
-
-
-def _dates(edges: tuple[float, float], wanted: int) -> list[Tick]:
-    """Round instants between the edges: at most about as many as wanted."""
-    length = (edges[1] - edges[0]) / wanted
-    step = next((step for step in _DATE_STEPS if step >= length), ceil(length / _DAY) * _DAY)
-    found = range(ceil(edges[0] / step) * step, int(edges[1]) + 1, step)
-    return [(float(value), words.minute(value, clock=step < _DAY)) for value in found]
-
-
 def _correlation(first: Floats, second: Floats) -> str:
     if not (first.std() > 0 and second.std() > 0):
         return words.NOTHING
     return f"{float(np.corrcoef(first, second)[0, 1]):.2f}".replace("-", "−")
-
-
-def _panel(name: str, fact: str, chart: Markup, below: str | None = None) -> Markup:
-    head = tag("figcaption", tag("b", name), " ", tag("span", fact))
-    return tag("figure", head, chart, tag("small", below) if below else None, class_="panel")

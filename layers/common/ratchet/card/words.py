@@ -28,8 +28,12 @@ _CHECKS = {
     "identity": "A new model",
     "targets": "Targets",
     "rows": "Holdout rows",
+    "instants": "Instants",
     "new_rows": "New rows",
     "skill": "Better than naive",
+    "floor_r2": "R²",
+    "mae": "Absolute error",
+    "coverage": "Coverage",
     "champion": "Better than the champion",
 }
 
@@ -57,6 +61,18 @@ def baseline(name: str) -> str:
 def target(name: str) -> str:
     """A target's name without the unit it ends in, spaced."""
     return name.removesuffix("_return_pct").replace("_", " ").capitalize()
+
+
+def answer(name: str, facts: Mapping[str, Any]) -> str:
+    """What a model answers with: a target, or a quantile of one."""
+    quantile = facts.get("quantile")
+    return target(name) if quantile is None else "Median" if quantile == 0.5 else f"{quantile * 100:g} % quantile"
+
+
+def coverage(found: Mapping[str, Any]) -> str:
+    """How well the band between the outer quantiles holds, in a sentence."""
+    measured = percent(found["measured"], signed=False)
+    return f"{measured} of the judged outcomes lie within the band, which promises {found['promised'] * 100:g} %."
 
 
 def context(evaluation: Mapping[str, Any]) -> list[str]:
@@ -91,6 +107,14 @@ def instant(text: str) -> str:
 def minute(value: float, *, clock: bool) -> str:
     """Minutes since the epoch as 21 Nov, with the time of day where asked."""
     return datetime.fromtimestamp(value * 60, UTC).strftime("%-d %b %H:%M" if clock else "%-d %b")
+
+
+def span_of(minutes: int) -> str:
+    """A length of time: 45 min, 6 h, 1.5 h, 2 d."""
+    for length, unit in ((1440, "d"), (60, "h")):
+        if minutes >= length and minutes % (length / 2) == 0:
+            return f"{minutes / length:g} {unit}"
+    return f"{minutes} min"
 
 
 def percent(value: float | None, *, signed: bool = True) -> str:

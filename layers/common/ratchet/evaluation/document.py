@@ -7,8 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from ratchet.catalog import Pipeline
+from ratchet.evaluation import slices
 from ratchet.evaluation.evidence import Found, Sources
-from ratchet.evaluation.judge import Judgement, Target
+from ratchet.evaluation.judge import Judgement
+from ratchet.evaluation.target import Target
 from ratchet.gate import policy
 from ratchet.gate.bootstrap import Effect
 from ratchet.gate.checks import Parity
@@ -16,13 +19,18 @@ from ratchet.gate.metrics import TargetMetrics
 from ratchet.instants import iso
 from ratchet.store import Document
 
+_METRICS = ("mse", "mae", "r2", "sign_accuracy")
+_SQUARED = "mean squared error over training variance, mean of the counted targets"
+_PINBALL = "mean pinball loss over training standard deviation, mean of the counted targets"
 
-def build(found: Found, sources: Sources, *, pipeline: str, title: str, job_name: str | None, now: str) -> Document:
+
+def build(found: Found, sources: Sources, pipeline: Pipeline, *, job_name: str | None, now: str) -> Document:
     """`evaluation.json`; no value in it is NaN or infinite."""
     verdict = policy.decide(found.checks)
     return {
-        "pipeline": pipeline,
-        "title": title,
+        "pipeline": pipeline.name,
+        "title": pipeline.title,
+        "time_zone": pipeline.time_zone,
         "run_ts": sources.run_ts,
         "generated_at": now,
         "verdict": verdict.verdict,
@@ -41,7 +49,8 @@ def build(found: Found, sources: Sources, *, pipeline: str, title: str, job_name
         "budgets": found.health.budgets,
         "skill": {name: _skill(effect) for name, effect in found.judgement.skill.items()} if found.judgement else {},
         "comparison": _comparison(found),
-        "targets": _targets(found),
+        "targets": _targets(found, pipeline.gate.quantiles),
+        **_judged(found, pipeline),
         "data": {**_data(found.manifest), "synthetic": _synthetic(found)},
         "lineage": _lineage(found, sources),
     }
@@ -85,7 +94,7 @@ def _comparison(found: Found) -> Document | None:
         return None
     judgement, effect = found.judgement, found.judgement.comparison
     common = {
-        "metric": "mean squared error over training variance, mean of the counted targets",
+        "metric": _PINBALL if judgement.coverage else _SQUARED,
         "challenger": judgement.losses["challenger"],
         "baselines": {name: loss for name, loss in judgement.losses.items() if name not in {"challenger", "champion"}},
         "alpha": found.alpha,
@@ -109,14 +118,33 @@ def _comparison(found: Found) -> Document | None:
     }
 
 
-def _targets(found: Found) -> Document:
-    return {target.name: _target(found.judgement, index, target) for index, target in enumerate(found.targets)}
-
-
-def _target(judgement: Judgement | None, index: int, target: Target) -> Document:
-    facts: Document = {"unit": target.unit, "counted": target.counted, "why_not": target.why_not}
+def _judged(found: Found, pipeline: Pipeline) -> Document:
+    """What there is only where something was judged: coverage, floors, and where the model errs."""
+    judgement, group = found.judgement, pipeline.data.group
     if judgement is None:
-        return {**facts, **dict.fromkeys(("mse", "mae", "r2", "sign_accuracy", "champion", "effect"))}
+        return {"coverage": None, "floors": {}, "group": group, "groups": None, "groups_left_out": 0, "hours": {}}
+    limits = pipeline.gate.floors
+    return {
+        "coverage": asdict(judgement.coverage) if judgement.coverage else None,
+        "floors": {name: {"measured": judgement.floors[name], "limit": limit} for name, limit in limits.items()},
+        "group": group,
+        **slices.of(found.scores, found.targets, pipeline),
+    }
+
+
+def _targets(found: Found, quantiles: Mapping[str, float]) -> Document:
+    return {
+        target.name: _target(found.judgement, index, target, quantiles.get(target.name))
+        for index, target in enumerate(found.targets)
+    }
+
+
+def _target(judgement: Judgement | None, index: int, target: Target, quantile: float | None) -> Document:
+    facts: Document = {"unit": target.unit, "counted": target.counted, "why_not": target.why_not}
+    facts |= {} if quantile is None else {"quantile": quantile}
+    if judgement is None:
+        measured = [*_METRICS, *(() if quantile is None else ("pinball",)), "champion", "effect"]
+        return {**facts, **dict.fromkeys(measured)}
     champion = _metrics(judgement.champion[index]) if judgement.champion else None
     effect = judgement.by_target[target.name]
     bounds = {"relative": effect.estimate, "low": effect.low, "high": effect.high}
@@ -124,7 +152,8 @@ def _target(judgement: Judgement | None, index: int, target: Target) -> Document
 
 
 def _metrics(metrics: TargetMetrics) -> Document:
-    return asdict(metrics)
+    pinball = {} if metrics.pinball is None else {"pinball": metrics.pinball}
+    return {**{name: getattr(metrics, name) for name in _METRICS}, **pinball}
 
 
 def _data(manifest: Mapping[str, Any]) -> Document:

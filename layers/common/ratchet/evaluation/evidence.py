@@ -12,10 +12,11 @@ from ratchet.errors import BadBundle, ContractError
 from ratchet.evaluation import candidates, judge, ledger, scores
 from ratchet.evaluation.candidates import Candidate
 from ratchet.evaluation.health import Health, examine, schema_problems
-from ratchet.evaluation.judge import Judgement, Target
+from ratchet.evaluation.judge import Judgement
 from ratchet.evaluation.ledger import Entry
 from ratchet.evaluation.measure import Measure
 from ratchet.evaluation.scores import Scores
+from ratchet.evaluation.target import Target, targets_of
 from ratchet.gate import bootstrap, checks, policy
 from ratchet.gate.checks import Check
 from ratchet.pointer import Pointer
@@ -68,10 +69,10 @@ def gather(
     """
     champion, etag = present or (None, None)
     manifest = _manifest(store, sources.manifest_uri)
-    targets = judge.targets_of(manifest, pipeline.data.targets)
+    targets = targets_of(manifest, pipeline.data.targets)
     challenger = candidates.fetch(store, sources.bundle_uri, folder / "challenger", pipeline.name)
-    health = examine(challenger, pipeline, measure)
-    rival = _rival(store, champion, pipeline, folder)
+    health = examine(challenger, pipeline, manifest, measure)
+    rival = _rival(store, champion, pipeline, manifest, folder)
     scored = _score(store, sources, manifest, pipeline, folder, challenger, rival)
     test = ledger.plan(store, pipeline.keys, sources.run_ts, champion.seq if champion else 0, _last(scored))
     new = int(np.count_nonzero(scored.minutes > test.since)) if test.since is not None else len(scored.minutes)
@@ -82,7 +83,7 @@ def gather(
         checks.origin(synthetic, sources.allow_synthetic),
         checks.identity(challenger.sha256, champion.sha256 if champion else None),
         checks.targets(*_split(targets)),
-        checks.rows(len(scored.minutes), max(pipeline.gate.min_holdout_rows, bootstrap.MIN_BLOCKS)),
+        *_enough(scored, pipeline),
         checks.new_rows(new, pipeline.gate.min_new_holdout_rows),
     ]
     alpha = policy.alpha_at(pipeline.gate.alpha, test.number)
@@ -100,7 +101,7 @@ def _judge(
     preconditions: list[Check], scored: Scores, targets: list[Target], pipeline: Pipeline, alpha: float
 ) -> Judgement | None:
     """The comparison, also where another check already decided (a reader wants to see it), but not on nothing."""
-    impossible = {"schema", "finite", "targets", "rows"}
+    impossible = {"schema", "finite", "targets", "rows", "instants"}
     if any(check.name in impossible and not check.passed for check in preconditions):
         return None
     return judge.judge(scored, targets, pipeline, alpha)
@@ -117,14 +118,24 @@ def _manifest(store: ObjectStore, uri: str) -> Document:
     return manifest
 
 
-def _rival(store: ObjectStore, champion: Pointer | None, pipeline: Pipeline, folder: Path) -> Candidate | None:
+def _enough(scored: Scores, pipeline: Pipeline) -> list[Check]:
+    """Whether there are rows to judge by and, where groups share instants, instants."""
+    found = [checks.rows(len(scored.minutes), max(pipeline.gate.min_holdout_rows, bootstrap.MIN_BLOCKS))]
+    if pipeline.data.group:
+        found.append(checks.instants(len(bootstrap.instants(scored.minutes)), bootstrap.MIN_BLOCKS))
+    return found
+
+
+def _rival(
+    store: ObjectStore, champion: Pointer | None, pipeline: Pipeline, manifest: Document, folder: Path
+) -> Candidate | None:
     """The champion, where there is one that still answers the pipeline's question: no other can be compared."""
     if champion is None:
         return None
     rival = candidates.fetch(store, champion.model_uri, folder / "champion", pipeline.name)
     if rival.sha256 != champion.sha256:
         raise BadBundle(f"{champion.model_uri} is not the bundle that was promoted (SHA-256 differs); roll back.")
-    return None if schema_problems(rival, pipeline) else rival
+    return None if schema_problems(rival, pipeline, manifest) else rival
 
 
 def _score(
@@ -137,7 +148,7 @@ def _score(
     rival: Candidate | None,
 ) -> Scores:
     """Scores the holdout rows later than anything that either model has seen, and the embargo."""
-    if schema_problems(challenger, pipeline):
+    if schema_problems(challenger, pipeline, manifest):
         return scores.none(len(pipeline.data.targets))
     path = folder / "holdout.parquet"
     if store.download(store.key_of(sources.holdout_uri), path) is None:
@@ -146,8 +157,7 @@ def _score(
         raise ContractError(f"{sources.holdout_uri} is not the manifest's (digest differs); prepare the data again.")
     seen = max(model.seen_until for model in (challenger, rival) if model)
     start = seen + timedelta(minutes=pipeline.data.embargo_minutes)
-    names = list(pipeline.data.targets)
-    return scores.score(path, names, challenger.model, rival.model if rival else None, start)
+    return scores.score(path, pipeline, challenger.model, rival.model if rival else None, start)
 
 
 def _last(scored: Scores) -> int:

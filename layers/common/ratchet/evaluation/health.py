@@ -8,6 +8,7 @@ from ratchet.evaluation.candidates import Candidate
 from ratchet.evaluation.measure import Measure
 from ratchet.gate import checks
 from ratchet.gate.checks import Check, Parity
+from ratchet.store import Document
 
 _MIB = 1 << 20
 
@@ -21,10 +22,10 @@ class Health:
     budgets: dict[str, dict[str, float]]
 
 
-def examine(challenger: Candidate, pipeline: Pipeline, measure: Measure) -> Health:
+def examine(challenger: Candidate, pipeline: Pipeline, manifest: Document, measure: Measure) -> Health:
     """Runs the reference rows and measures. Raises BadBundle when the model cannot be run at all, GraphDiffers."""
     features, expected = challenger.bundle.reference()
-    problems = schema_problems(challenger, pipeline)
+    problems = schema_problems(challenger, pipeline, manifest)
     if features.shape[1:] != (challenger.model.width,):
         raise BadBundle(
             f"reference.npz holds rows of shape {features.shape[1:]}, not what the model takes; train again."
@@ -41,7 +42,15 @@ def examine(challenger: Candidate, pipeline: Pipeline, measure: Measure) -> Heal
     return Health(found, parity, {name: {"measured": measured[name], "limit": limits[name]} for name in limits})
 
 
-def schema_problems(candidate: Candidate, pipeline: Pipeline) -> list[str]:
-    """What differs between a candidate and the pipeline as it is declared now."""
+def schema_problems(candidate: Candidate, pipeline: Pipeline, manifest: Document) -> list[str]:
+    """What differs between a candidate and the pipeline as it is declared now, and as its rows were prepared."""
     width = sum(pipeline.data.features.values())
-    return checks.schema_problems(candidate.model.width, candidate.targets, width, pipeline.data.targets)
+    declared = checks.schema_problems(candidate.model.width, candidate.targets, width, pipeline.data.targets)
+    return declared + checks.input_problems(_inputs(candidate.document), _inputs(manifest))
+
+
+def _inputs(document: Document) -> list[str] | None:
+    """The names of the inputs, where a bundle or a manifest says them."""
+    about = document.get("about")
+    found = about.get("inputs") if isinstance(about, dict) else None
+    return [str(name) for name in found] if isinstance(found, list) else None

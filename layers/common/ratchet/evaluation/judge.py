@@ -1,32 +1,22 @@
 """Judges scores: how sure each comparison is, per target and pooled, and what the gate's checks say. Pure functions."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from ratchet.catalog import Pipeline
+from ratchet.evaluation import losses
+from ratchet.evaluation.losses import Losses
 from ratchet.evaluation.scores import Scores
-from ratchet.gate import bootstrap, metrics, policy, skill
-from ratchet.gate.bootstrap import Effect
+from ratchet.evaluation.target import Target
+from ratchet.gate import bootstrap, floors, metrics, policy, quantiles
+from ratchet.gate.bootstrap import Blocks, Effect
 from ratchet.gate.checks import Check
 from ratchet.gate.metrics import Floats, TargetMetrics
+from ratchet.gate.quantiles import Coverage, Quantiles
 
 SEED = 20_190_521
 """Of the resampling: judging the same rows again gives the same interval."""
-
-
-@dataclass(frozen=True)
-class Target:
-    """What the data says of one target; `variance` is that of the training rows."""
-
-    name: str
-    unit: str
-    mean: float
-    variance: float
-    counted: bool
-    why_not: str | None
 
 
 @dataclass(frozen=True)
@@ -35,7 +25,9 @@ class Judgement:
 
     `skill` is the challenger's over each baseline, `champion_skill` the champion's; `by_target` is the challenger's
     effect over the champion, or over `reference` (the hardest baseline) where there is none. `advantage` [N] is the
-    pooled loss of the reference less the challenger's, row by row.
+    pooled loss of the reference less the challenger's, row by row. `median` is the challenger's effect on the median's
+    absolute error over each baseline and the champion, empty where the targets are no quantiles; `floors` are the
+    metrics that have one.
     """
 
     losses: dict[str, float]
@@ -48,72 +40,75 @@ class Judgement:
     champion: list[TargetMetrics] | None
     block_minutes: int
     advantage: Floats
-
-
-def targets_of(manifest: Mapping[str, Any], units: Mapping[str, str]) -> list[Target]:
-    """The pipeline's targets in order, as the manifest found them in the data."""
-    found = manifest["targets"]
-    return [
-        Target(name, unit, *(found[name][field] for field in ("mean", "variance", "counted", "why_not")))
-        for name, unit in units.items()
-    ]
+    median: dict[str, Effect] = field(default_factory=dict)
+    coverage: Coverage | None = None
+    floors: dict[str, float | None] = field(default_factory=dict)
 
 
 def judge(scores: Scores, targets: list[Target], pipeline: Pipeline, alpha: float) -> Judgement:
-    """Every comparison on the scored rows at `alpha`; needs bootstrap.MIN_BLOCKS rows and a counted target."""
-    length = bootstrap.block_minutes(len(scores.minutes), pipeline.data.step_minutes, pipeline.gate.block_minutes)
-    losses = _losses(scores, targets, pipeline.gate.baselines)
-    pooled = {name: metrics.pooled(loss, _counted(targets)) for name, loss in losses.items()}
-    means = {name: float(loss.mean()) for name, loss in pooled.items()}
-    hardest = min(pipeline.gate.baselines, key=lambda name: means[name])
-    reference = "champion" if "champion" in losses else hardest
-    pairs = [
-        (model, name) for model in ("challenger", "champion") if model in pooled for name in pipeline.gate.baselines
-    ]
-    pairs += [("challenger", "champion")] if "champion" in pooled else []
-    columns = (
-        np.column_stack([*(pooled[model] for model, _ in pairs), losses["challenger"]]),
-        np.column_stack([*(pooled[name] for _, name in pairs), losses[reference]]),
-    )
-    blocks = bootstrap.blocks(scores.minutes, length, pipeline.data.step_minutes)
-    found = bootstrap.effects(*columns, blocks, alpha, pipeline.gate.resamples, SEED)
-    paired = dict(zip(pairs, found, strict=False))
+    """Every comparison on the scored rows at `alpha`; needs bootstrap.MIN_BLOCKS instants and a counted target.
+
+    Raises BadConfiguration for a baseline, a floor or quantiles that there cannot be.
+    """
+    gate = pipeline.gate
+    shares = quantiles.of(list(pipeline.data.targets), gate.quantiles)
+    found = losses.of(scores, targets, gate.baselines, shares)
+    length, blocks = _blocks(scores, pipeline)
+    effects = _effects(found, targets, shares, blocks, alpha, gate.resamples)
+    challenger = _metrics(scores.realised, scores.challenger, shares)
     return Judgement(
-        losses=means,
-        skill={
-            name: effect
-            for (model, name), effect in paired.items()
-            if (model, name != "champion") == ("challenger", True)
-        },
-        champion_skill={name: effect for (model, name), effect in paired.items() if model == "champion"},
-        comparison=paired.get(("challenger", "champion")),
-        reference=reference,
-        by_target={target.name: effect for target, effect in zip(targets, found[len(pairs) :], strict=True)},
-        challenger=metrics.per_target(scores.realised, scores.challenger),
-        champion=None if scores.champion is None else metrics.per_target(scores.realised, scores.champion),
+        losses=found.means,
+        skill={name: effects["challenger", name] for name in gate.baselines},
+        champion_skill=_of(effects, "champion"),
+        comparison=effects.get(("challenger", "champion")),
+        reference=found.reference,
+        by_target=_of(effects, losses.TARGET),
+        challenger=challenger,
+        champion=None if scores.champion is None else _metrics(scores.realised, scores.champion, shares),
         block_minutes=length,
-        advantage=pooled[reference] - pooled["challenger"],
+        advantage=found.pooled[found.reference] - found.pooled["challenger"],
+        median=_of(effects, losses.MEDIAN),
+        coverage=quantiles.coverage(scores.realised, scores.challenger, shares) if shares else None,
+        floors=floors.measure(
+            gate.floors, [m for m, target in zip(challenger, targets, strict=True) if target.counted]
+        ),
     )
 
 
 def checks(judgement: Judgement, pipeline: Pipeline) -> list[Check]:
-    """The gate's last two checks: skill over the baselines, and the comparison where there is a champion."""
-    found = [policy.beats_baselines(judgement.skill)]
+    """The gate's last checks: skill over the baselines, floors, quantiles, and the champion where there is one."""
+    gate = pipeline.gate
+    found = [policy.beats_baselines(judgement.skill), *floors.checks(judgement.floors, gate.floors)]
+    if judgement.median:
+        over = {name: judgement.median[name] for name in gate.baselines}
+        found.append(policy.median_error(over, judgement.median.get("champion")))
+    if judgement.coverage and gate.coverage_tolerance is not None:
+        found.append(policy.covers(judgement.coverage, gate.coverage_tolerance))
     if judgement.comparison:
-        found.append(policy.beats_champion(judgement.comparison, pipeline.gate.policy, pipeline.gate.margin))
+        found.append(policy.beats_champion(judgement.comparison, gate.policy, gate.margin))
     return found
 
 
-def _counted(targets: list[Target]) -> list[int]:
-    return [index for index, target in enumerate(targets) if target.counted]
+def _blocks(scores: Scores, pipeline: Pipeline) -> tuple[int, Blocks]:
+    """The length of a block in minutes, and the blocks."""
+    step, instants = pipeline.data.step_minutes, len(bootstrap.instants(scores.minutes))
+    length = bootstrap.block_minutes(instants, step, pipeline.gate.block_minutes)
+    return length, bootstrap.blocks(scores.minutes, length, step)
 
 
-def _losses(scores: Scores, targets: list[Target], baselines: list[str]) -> dict[str, Floats]:
-    """Row losses [N, targets] of each model and baseline; a constant target keeps its plain squared error."""
-    variances = np.array([target.variance if target.variance > 0 else 1.0 for target in targets])
-    mean = np.array([target.mean for target in targets])
-    predictions = {name: skill.prediction(name, mean, len(scores.minutes)) for name in baselines}
-    predictions["challenger"] = scores.challenger
-    if scores.champion is not None:
-        predictions["champion"] = scores.champion
-    return {name: metrics.row_losses(scores.realised, values, variances) for name, values in predictions.items()}
+def _effects(
+    found: Losses, targets: list[Target], shares: Quantiles | None, blocks: Blocks, alpha: float, resamples: int
+) -> dict[tuple[str, str], Effect]:
+    """The effect of every pair, all on the same resamples."""
+    pairs = losses.pairs(found, targets, shares)
+    ours, theirs = (np.column_stack([pair[side] for pair in pairs.values()]) for side in (0, 1))
+    return dict(zip(pairs, bootstrap.effects(ours, theirs, blocks, alpha, resamples, SEED), strict=True))
+
+
+def _of(effects: dict[tuple[str, str], Effect], kind: str) -> dict[str, Effect]:
+    return {name: effect for (found, name), effect in effects.items() if found == kind}
+
+
+def _metrics(realised: Floats, predicted: Floats, shares: Quantiles | None) -> list[TargetMetrics]:
+    found = metrics.per_target(realised, predicted)
+    return quantiles.with_pinball(found, realised, predicted, shares) if shares else found

@@ -38,7 +38,7 @@ def extract(work: Work, since: datetime | None) -> Extraction:
     marker = work.source.marker()
     begun: list[Progress] = []
     done = True
-    for name in work.pipeline.source.tables:
+    for name in work.declared.tables:
         begun.append(begin(work, name, marker))
         done = _read_new(begun[-1], since, filled=name in filled) and reconcile(begun[-1])
         if not done:
@@ -57,7 +57,7 @@ def check_tables(work: Work) -> list[str]:
     An empty table is believed only where nothing of it ever landed and no row policy applies to the reader, an empty
     canary only where all tables are empty; otherwise SourceUnreadable.
     """
-    declared = work.pipeline.source
+    declared = work.declared
     empty = [name for name, table in declared.tables.items() if not work.source.has_rows(name, table)]
     filled = [name for name in declared.tables if name not in empty]
     for name in empty:
@@ -79,7 +79,7 @@ def _read_new(progress: Progress, since: datetime | None, *, filled: bool) -> bo
     if resumed and resumed.ended:
         return True
     start = cursor = resumed.cursor if resumed else _start(progress, since)
-    limit = work.pipeline.source.page_rows
+    limit = work.declared.page_rows
     for page in pages(work.source, progress.mark.table, progress.table, after=start, limit=limit, filled=filled):
         progress.rows_read += page.read
         keyless = buffer.add(page)
@@ -101,7 +101,7 @@ def _read_new(progress: Progress, since: datetime | None, *, filled: bool) -> bo
 def _land_held(progress: Progress, buffer: Buffer, cursor: str) -> None:
     """Once enough is held, lands the days that no later page can touch; of a day larger than that, what there is."""
     work, open_day = progress.work, buffer.last_day
-    if open_day is None or buffer.rows < HELD_PAGES * work.pipeline.source.page_rows:
+    if open_day is None or buffer.rows < HELD_PAGES * work.declared.page_rows:
         return
     closed = buffer.drain(before=open_day)
     if closed:
@@ -116,6 +116,6 @@ def _start(progress: Progress, since: datetime | None) -> str | None:
     """
     if progress.mark.instant is None:
         return iso(since - MICROSECOND) if since else None
-    overlap = timedelta(minutes=progress.work.pipeline.source.overlap_minutes)
+    overlap = timedelta(minutes=progress.work.declared.overlap_minutes)
     start = min(progress.mark.instant, progress.work.clock()) - overlap
     return iso(min(start, since) - MICROSECOND if since else start)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ratchet import lease
-from ratchet.catalog import Pipeline, Table
+from ratchet.catalog import Pipeline, Table, Tables
 from ratchet.extraction import watermark
 from ratchet.extraction.landing import Area, Batch, survey
 from ratchet.extraction.source import Marker, Rejected, Source, instant_of
@@ -32,6 +32,11 @@ class Work:
     token: int
     out_of_time: Callable[[], bool]
     """Whether the invocation should come to its end and be called again."""
+
+    @property
+    def declared(self) -> Tables:
+        """What `pipeline.yaml` says of the source."""
+        return self.pipeline.source_as(Tables)
 
 
 def stop_before(time_left: Callable[[], float]) -> Callable[[], bool]:
@@ -90,7 +95,7 @@ class Progress:
 
 def begin(work: Work, name: str, marker: Marker) -> Progress:
     """A table as it stands now."""
-    keys, table = work.pipeline.keys, work.pipeline.source.tables[name]
+    keys, table = work.pipeline.keys, work.declared.tables[name]
     mark, etag = watermark.read(work.store, keys, name)
     area = survey(work.store, keys, name, table)
     return Progress(work, table, area, replace(mark, synthetic=marker.synthetic, source=marker.source), etag)

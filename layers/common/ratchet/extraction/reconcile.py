@@ -44,7 +44,7 @@ def _due(progress: Progress) -> bool:
         return False
     if mark.reconciled_at is None or mark.reconciling is not None:
         return True
-    hours = timedelta(hours=progress.work.pipeline.source.reconcile_hours)
+    hours = timedelta(hours=progress.work.declared.reconcile_hours)
     return progress.work.clock() - parse_instant(mark.reconciled_at) >= hours
 
 
@@ -105,7 +105,7 @@ def _whole_day(progress: Progress, day: date) -> Batch:
         progress.table,
         after=iso(start - MICROSECOND),
         before=iso(start + DAY),
-        limit=work.pipeline.source.page_rows,
+        limit=work.declared.page_rows,
         filled=True,
     ):
         buffer.add(page)

@@ -1,8 +1,9 @@
 """Sufficient? Whether what has landed is worth preparing: enough rows, and for a scheduled run something new."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ratchet.catalog import Pipeline
+from ratchet.catalog import Pipeline, Tables
 from ratchet.extraction import watermark
 from ratchet.store import Document, ObjectStore, decode
 
@@ -16,24 +17,24 @@ class Sufficiency:
 
 
 def check_sufficiency(store: ObjectStore, pipeline: Pipeline, *, scheduled: bool) -> Sufficiency:
-    """Judges the landing area by its watermarks alone. A manual run goes on without new rows, never without enough.
+    """Judges landed tables by their watermarks alone. A manual run goes on without new rows, never without enough.
 
     Raises ForeignDocument when a watermark or `train/latest.json` is not ours.
     """
-    marks = {name: watermark.read(store, pipeline.keys, name)[0] for name in pipeline.source.tables}
+    marks = {name: watermark.read(store, pipeline.keys, name)[0] for name in pipeline.source_as(Tables).tables}
     for name, mark in marks.items():
         if mark.rows < pipeline.data.min_rows:
             landed = f"{mark.rows} rows" if mark.rows else "no rows"
             aside = f" and {mark.rejected} rejected ones" if mark.rejected else ""
             needed = f"at least {pipeline.data.min_rows} are needed"
             return Sufficiency("not_enough_data", f"The table {name} has {landed}{aside}; {needed}.")
-    if scheduled and (judged := _judged_run(store, pipeline, {name: mark.changes for name, mark in marks.items()})):
+    if scheduled and (judged := judged_run(store, pipeline, {name: mark.changes for name, mark in marks.items()})):
         return Sufficiency("no_new_rows", f"No row has changed since the run {judged}, which has been judged.")
     rows = ", ".join(f"{mark.rows} of {name}" for name, mark in marks.items())
     return Sufficiency("sufficient", f"Rows landed: {rows}.")
 
 
-def _judged_run(store: ObjectStore, pipeline: Pipeline, changes: dict[str, int]) -> str | None:
+def judged_run(store: ObjectStore, pipeline: Pipeline, changes: Mapping[str, int | str]) -> str | None:
     """The run that prepared exactly this landing area and has been evaluated, if there is one."""
     key = pipeline.keys.train_latest()
     stored = store.get(key)

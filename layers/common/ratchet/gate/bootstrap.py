@@ -2,7 +2,7 @@
 
 Neighbouring rows share their market, so whole blocks of time are drawn, never single rows (Künsch 1989, "The jackknife
 and the bootstrap for general stationary observations"). Both losses of a row are drawn together, which cancels what is
-common to them.
+common to them; so are the rows of one instant, which say less together than as many rows of instants of their own.
 """
 
 from dataclasses import dataclass
@@ -47,17 +47,24 @@ class Effect:
     blocks: int
 
 
-def block_minutes(rows: int, step: int, wanted: int) -> int:
-    """Length of a block in minutes: `wanted`, or what still leaves MIN_BLOCKS of them in `rows` of `step` minutes."""
-    return max(step, min(wanted, rows // MIN_BLOCKS * step))
+def instants(minutes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The first row of each instant; `minutes` are the rows' ascending instants, of which several may be the same."""
+    return np.flatnonzero(np.diff(minutes, prepend=minutes[:1] - 1))
+
+
+def block_minutes(count: int, step: int, wanted: int) -> int:
+    """Length of a block in minutes: `wanted`, or what leaves MIN_BLOCKS of them in `count` instants `step` apart."""
+    return max(step, min(wanted, count // MIN_BLOCKS * step))
 
 
 def blocks(minutes: NDArray[np.int64], length: int, step: int) -> Blocks:
-    """Every block of `length` minutes that begins at a row; `minutes` are the rows' ascending instants.
+    """Every block of `length` minutes that begins at an instant; `minutes` are the rows' ascending instants.
 
-    A block is a span of time: where rows are missing it holds fewer, and it never joins the two sides of a longer gap.
+    A block is a span of time and holds every row of it: where rows are missing it holds fewer, and it never joins the
+    two sides of a longer gap.
     """
-    starts = np.flatnonzero(minutes + length <= minutes[-1] + step)
+    first = instants(minutes)
+    starts = first[minutes[first] + length <= minutes[-1] + step]
     ends = np.searchsorted(minutes, minutes[starts] + length)
     return Blocks(starts, ends, max(1, round(len(minutes) / float(np.mean(ends - starts)))))
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from math import isfinite
 
 import numpy as np
@@ -40,6 +41,15 @@ def schema(problems: Sequence[str]) -> Check:
     """Whether the bundle's inputs and targets are the pipeline's; `problems` come from `schema_problems`."""
     text = "The bundle loads and its inputs and targets are the pipeline's."
     return Check("schema", not problems, " ".join(problems) or text)
+
+
+def input_problems(inputs: Sequence[str] | None, prepared: Sequence[str] | None) -> list[str]:
+    """Where a bundle's inputs are not, in order, those of the prepared rows; both name them, or nobody can tell."""
+    if inputs is None or prepared is None or list(inputs) == list(prepared):
+        return []
+    pairs = enumerate(zip_longest(inputs, prepared, fillvalue="nothing"), 1)
+    number, (ours, theirs) = next((number, pair) for number, pair in pairs if pair[0] != pair[1])
+    return [f"The model's input {number} is {ours}, that of the prepared rows {theirs}."]
 
 
 def schema_problems(
@@ -122,6 +132,12 @@ def rows(used: int, minimum: int) -> Check:
     """Whether enough holdout rows are left that neither model was trained on."""
     text = f"{used:,} holdout rows that neither model was trained on; at least {minimum:,} are needed."
     return Check("rows", used >= minimum, text, "insufficient")
+
+
+def instants(found: int, minimum: int) -> Check:
+    """Whether the rows are of enough instants: what happens at one instant happens to all of its rows."""
+    text = f"The holdout rows are of {found:,} instants; at least {minimum:,} are needed."
+    return Check("instants", found >= minimum, text, "insufficient")
 
 
 def new_rows(new: int, minimum: int) -> Check:

@@ -11,12 +11,16 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class TargetMetrics:
-    """One target's errors. `r2` and `sign_accuracy` are None where they do not exist (constant, or never off zero)."""
+    """One target's errors. `r2` and `sign_accuracy` are None where they do not exist (constant, or never off zero).
+
+    `pinball` is None for what is no quantile.
+    """
 
     mse: float
     mae: float
     r2: float | None
     sign_accuracy: float | None
+    pinball: float | None = None
 
 
 def per_target(realised: Floats, predicted: Floats) -> list[TargetMetrics]:
@@ -40,6 +44,12 @@ def pooled(losses: Floats, counted: Sequence[int]) -> Floats:
     """One loss per row: the mean of `losses` over the columns `counted`."""
     mean: Floats = losses[:, list(counted)].mean(axis=1)
     return mean
+
+
+def mean_r2(found: Sequence[TargetMetrics]) -> float | None:
+    """The mean of the targets' R²; None where one of them has none."""
+    values = [each.r2 for each in found if each.r2 is not None]
+    return float(np.mean(values)) if values and len(values) == len(found) else None
 
 
 def _target(realised: Floats, predicted: Floats) -> TargetMetrics:

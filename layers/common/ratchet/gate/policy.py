@@ -7,6 +7,9 @@ from ratchet.errors import BadConfiguration
 from ratchet.gate import skill
 from ratchet.gate.bootstrap import Effect
 from ratchet.gate.checks import Check
+from ratchet.gate.quantiles import Coverage
+
+_COMPARISONS = {"skill", "champion"}
 
 
 @dataclass(frozen=True)
@@ -29,13 +32,41 @@ def alpha_at(alpha: float, test: int) -> float:
 
 def beats_baselines(effects: Mapping[str, Effect]) -> Check:
     """Whether the model is better than every naive baseline, surely: the least sure one decides."""
-    name, worst = min(effects.items(), key=lambda item: item[1].low)
-    against = f"{skill.NAMES[name]}: {_measured(worst)}"
+    name, worst = _least_sure(effects)
+    against = f"{skill.plain(name)}: {_measured(worst)}"
     if worst.low > 0:
-        return Check("skill", True, f"Better than every naive baseline; the closest is {against}.")
+        return Check("skill", True, f"Better than {_every(effects)}{against}.")
     if worst.high <= 0:
         return Check("skill", False, f"Worse than {against}.")
     return Check("skill", False, f"Not surely better than {against}.", "insufficient")
+
+
+def median_error(effects: Mapping[str, Effect], champion: Effect | None) -> Check:
+    """Whether the median's absolute error is surely lower than every naive baseline's, and not surely the champion's.
+
+    `effects` are over the baselines.
+    """
+    name, worst = _least_sure(effects)
+    against = f"{skill.plain(name)}: {_measured(worst, 'absolute error')}"
+    if champion and champion.high < 0:
+        measured = _measured(champion, "absolute error")
+        return Check("mae", False, f"The median is worse than the champion's: {measured}.")
+    if worst.low > 0:
+        return Check("mae", True, f"The median is better than {_every(effects)}{against}.")
+    if worst.high <= 0:
+        return Check("mae", False, f"The median is worse than {against}.")
+    return Check("mae", False, f"The median is not surely better than {against}.", "insufficient")
+
+
+def covers(found: Coverage, tolerance: float) -> Check:
+    """Whether the share of outcomes between the outer quantiles is what they promise."""
+    text = (
+        f"{found.measured * 100:.1f} % of the outcomes lie between the {found.low * 100:g} % and the "
+        f"{found.high * 100:g} % quantile, which promise {found.promised * 100:g} %; "
+        f"{tolerance * 100:g} points more or less are allowed."
+    )
+    # What is at the limit in decimals may be beyond it in binary.
+    return Check("coverage", abs(found.measured - found.promised) <= tolerance + 1e-9, text)
 
 
 def beats_champion(effect: Effect, policy: str, margin: float) -> Check:
@@ -65,14 +96,26 @@ def beats_champion(effect: Effect, policy: str, margin: float) -> Check:
 
 
 def decide(checks: Sequence[Check]) -> Verdict:
-    """The verdict of the checks in their order: the first that failed decides, the last one speaks for a promotion."""
+    """The verdict of the checks in their order: the first that failed decides.
+
+    For a promotion speaks the last comparison, or the last check where there is none.
+    """
     for check in checks:
         if not check.passed:
             return Verdict(check.otherwise, check.text)
-    return Verdict("promote", checks[-1].text)
+    comparisons = [check for check in checks if check.name in _COMPARISONS]
+    return Verdict("promote", (comparisons or checks)[-1].text)
 
 
-def _measured(effect: Effect) -> str:
+def _every(baselines: Mapping[str, Effect]) -> str:
+    return "every naive baseline; the closest is " if len(baselines) > 1 else ""
+
+
+def _least_sure(effects: Mapping[str, Effect]) -> tuple[str, Effect]:
+    return min(effects.items(), key=lambda item: item[1].low)
+
+
+def _measured(effect: Effect, what: str = "loss") -> str:
     """An effect in words: 8.3 % less loss (95 % interval 3.1 % to 13.4 %)."""
     if effect.low > 0 or effect.high < 0:
         near, far = sorted((abs(effect.low), abs(effect.high)))
@@ -80,7 +123,7 @@ def _measured(effect: Effect) -> str:
     else:
         bounds = f"{_size(effect.low)} more to {_size(effect.high)} less"
     direction = "less" if effect.estimate >= 0 else "more"
-    return f"{_size(effect.estimate)} {direction} loss ({_percent(1 - 2 * effect.alpha)} interval {bounds})"
+    return f"{_size(effect.estimate)} {direction} {what} ({_percent(1 - 2 * effect.alpha)} interval {bounds})"
 
 
 def _size(share: float) -> str:

@@ -73,6 +73,34 @@ class Hours:
         if sum(pending) > max(PENDING_ROWS, done):
             self._sums = [merged(self._sums)]
 
+    def take(self, table: pa.Table) -> None:
+        """Takes in what `table` gave before, of other files."""
+        keys = zip(*(table[name].to_pylist() for name in ("zone_id", "equip_id")), strict=True)
+        machine = np.array([self._machines.setdefault(key, len(self._machines)) for key in keys], np.int64)
+        hour = table["hour"].cast(pa.int64()).to_numpy() // HOUR
+        for number, sensor in enumerate(self.layout.sensors):
+            told = {name: table[f"{sensor}_{name}"].to_numpy() for name in MEASURES}
+            there = np.isfinite(told["mean"])
+            found = {name: values[there] for name, values in told.items()}
+            count = found["count"].astype(np.int64)
+            self._sums.append(
+                Sums(
+                    machine=machine[there],
+                    hour=hour[there],
+                    sensor=np.full(len(count), number),
+                    count=count,
+                    mean=found["mean"],
+                    spread=np.square(found["std"]) * count,
+                    low=found["low"],
+                    high=found["high"],
+                    outside=np.rint(found["outside"] * count).astype(np.int64),
+                )
+            )
+
+    def sums(self) -> tuple[list[Machine], Sums | None]:
+        """The machines by their numbers, and all sums in the order of machine, hour and sensor."""
+        return list(self._machines), merged(self._sums) if any(len(part.count) for part in self._sums) else None
+
     def table(self) -> pa.Table:
         """A row per machine and hour with samples, ordered by them; the measures of a silent sensor are null."""
         sums = merged(self._sums) if self._sums else None

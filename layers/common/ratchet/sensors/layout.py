@@ -9,6 +9,8 @@ from ratchet.errors import BadConfiguration
 
 IDENTIFIER = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.-]{0,63}")
 """Of zones and machines: they become parts of keys."""
+FAILURE = "failure"
+"""The name, as a sensor, of failures that are reported."""
 
 
 @dataclass(frozen=True)

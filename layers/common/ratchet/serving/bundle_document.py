@@ -30,6 +30,8 @@ FIELDS: dict[str, tuple[type, ...]] = {
     "device": (str,),
 }
 """Every field with its types."""
+OPTIONAL: dict[str, tuple[type, ...]] = {"about": (dict,)}
+"""Fields that bundles have where their pipeline needs them: `about` is the manifest's."""
 
 
 def of_training(
@@ -51,6 +53,7 @@ def of_training(
         "data_digest": manifest["digests"]["train"],
         "synthetic": manifest["synthetic"],
         "frameworks": {"python": platform.python_version(), **{name: version(name) for name in packages}},
+        **{name: manifest[name] for name in OPTIONAL if name in manifest},
         **facts,
     }
     return check_document(json.dumps(document).encode(), manifest["pipeline"])
@@ -74,6 +77,9 @@ def _fault(document: Any, pipeline: str) -> str | None:
     for name, kinds in FIELDS.items():
         if name not in document or type(document[name]) not in kinds:
             return f"'{name}' is missing or of the wrong type"
+    for name, kinds in OPTIONAL.items():
+        if name in document and type(document[name]) not in kinds:
+            return f"'{name}' is of the wrong type"
     if document["format"] != FORMAT:
         return f"its format is {document['format']!r:.20}, this version reads {FORMAT}"
     if document["pipeline"] != pipeline:

@@ -56,9 +56,15 @@ class Refusal:
 class Follower:
     """One pipeline's champion in this process. Ask `current` once per invocation and use that answer throughout."""
 
-    def __init__(self, pipeline: Pipeline, clock: Callable[[], float] = time.monotonic) -> None:
-        """Loads nothing yet. `clock` counts seconds."""
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        clock: Callable[[], float] = time.monotonic,
+        fits: Callable[[Model], None] = lambda model: None,
+    ) -> None:
+        """Loads nothing yet. `clock` counts seconds; `fits` raises BadBundle for a model that cannot be asked here."""
         self.pipeline = pipeline
+        self._fits = fits
         self._clock = clock
         self._loaded: Champion | None = None
         self._named: Pointer | None = None
@@ -95,7 +101,9 @@ class Follower:
         if self._refusal and self._refusal.etag == etag and self._clock() < self._refusal.until:
             raise self._refusal.error(self._refusal.reason)
         try:
-            return Champion(_load(store, self.pipeline, named), named, etag)
+            model = _load(store, self.pipeline, named)
+            self._fits(model)
+            return Champion(model, named, etag)
         except ContractError as error:
             self._refusal = Refusal(etag, type(error), str(error), self._clock() + RETRY_SECONDS)
             raise

@@ -36,28 +36,55 @@ def answers(
     instants: list[datetime] = []
     for index, (row, label) in enumerate(zip(rows, labels, strict=True)):
         instants.append(_instant(row, label))
-        fields = {field: _present(row, field, label) for field in features.FIELDS}
-        matrix[index] = features.inputs(**fields, row=label)
-    return shape(pipeline, champion, instants, champion.model.predict(matrix), labels)
+        if hasattr(features, "FIELDS"):
+            fields = {field: _present(row, field, label) for field in features.FIELDS}
+            matrix[index] = features.inputs(**fields, row=label)
+        else:
+            matrix[index] = _ready(_present(row, "features", label), champion.model.width, label)
+    horizon = timedelta(minutes=pipeline.data.label_horizon_minutes)
+    ends = [instant + horizon for instant in instants] if horizon else [None] * len(instants)
+    return shape(champion, instants, ends, champion.model.predict(matrix), labels)
 
 
 def shape(
-    pipeline: Pipeline, champion: Champion, instants: Sequence[datetime], values: Floats, labels: Sequence[str]
+    champion: Champion,
+    instants: Sequence[datetime],
+    ends: Sequence[datetime | None],
+    values: Floats,
+    labels: Sequence[str],
 ) -> list[Answer]:
-    """Answers of predictions, float32 [N, targets]. Raises BadInput for a row that the model has no number for."""
+    """Answers of predictions, float32 [N, targets]; `ends` say until when they reach, where that is known.
+
+    Raises BadInput for a row that the model has no number for."""
     wrong = np.flatnonzero(~np.isfinite(values).all(axis=1))
     if len(wrong):
         raise BadInput(f"{labels[wrong[0]]}: the model has no finite answer; its values are far from those trained on.")
-    horizon = timedelta(minutes=pipeline.data.label_horizon_minutes)
     return [
         {
             "base_ts": iso(instant),
-            "target_ts": iso(instant + horizon),
+            **({"target_ts": iso(end)} if end else {}),
             "model_run_ts": champion.pointer.run_ts,
             "pred": dict(zip(champion.model.targets, row, strict=True)),
         }
-        for instant, row in zip(instants, values.tolist(), strict=True)
+        for instant, end, row in zip(instants, ends, values.tolist(), strict=True)
     ]
+
+
+def _ready(values: Any, width: int, label: str) -> Floats:
+    """Inputs as a model takes them, float32 [width]; null is one that is missing. Raises BadInput."""
+    if not isinstance(values, list) or len(values) != width:
+        raise BadInput(f"{label}: 'features' is no list of {width} numbers or nulls.")
+    strange = [each for each in values if each is not None and type(each) not in (int, float)]
+    if strange:
+        raise BadInput(f"{label}: 'features' contains {strange[0]!r:.80}, which is no number.")
+    try:
+        with np.errstate(over="ignore"):
+            row = np.array([np.nan if each is None else each for each in values], np.float32)
+    except OverflowError as error:
+        raise BadInput(f"{label}: 'features' contains a number that is too large for float32.") from error
+    if np.isinf(row).any():
+        raise BadInput(f"{label}: 'features' contains a number that is too large for float32.")
+    return row
 
 
 def _instant(row: Mapping[str, Any], label: str) -> datetime:

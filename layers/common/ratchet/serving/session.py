@@ -4,7 +4,7 @@ Knows nothing of S3, pointers or pipelines; scoring, the gate and the benchmarks
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,10 @@ class Model:
     input_name: str
     output_name: str
     session: onnxruntime.InferenceSession
+    about: Mapping[str, Any] = field(default_factory=dict)
+    """What the data was about that it has learned from, as its manifest said."""
+    units: tuple[str, ...] = ()
+    """Of the targets."""
 
     def predict(self, features: NDArray[Any]) -> Floats:
         """float32 [N, targets] for [N, width], in chunks of 1,024 rows.
@@ -80,7 +84,8 @@ def load(bundle: Bundle) -> Model:
         raise BadBundle(f"The graph has {len(inputs)} inputs and {len(outputs)} outputs, not one of each.")
     _check(inputs[0], width, "input")
     _check(outputs[0], len(targets), "output")
-    return Model(run_ts, targets, width, inputs[0].name, outputs[0].name, session)
+    about, units = bundle.document.get("about", {}), tuple(str(one.get("unit")) for one in bundle.document["targets"])
+    return Model(run_ts, targets, width, inputs[0].name, outputs[0].name, session, about, units)
 
 
 def _options() -> onnxruntime.SessionOptions:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ratchet import targets
-from ratchet.catalog import Pipeline
+from ratchet.catalog import Pipeline, Tables
 from ratchet.errors import BadConfiguration
 from ratchet.instants import iso
 from ratchet.tables import contract, training_file
@@ -73,13 +73,13 @@ def build(pipeline: Pipeline, days: DayFiles, instants: Instants, folder: Path) 
 
 def sides(pipeline: Pipeline, days: DayFiles) -> tuple[Side, Side]:
     """The table with the features and the one with the targets, whose key is the end of the label."""
-    found_sides = []
+    found_sides, tables = [], pipeline.source_as(Tables).tables
     horizon = pipeline.data.label_horizon_minutes * MICROS_PER_MINUTE
     for wanted, shift in ((pipeline.data.features, 0), (pipeline.data.targets, -horizon)):
-        found = [name for name, table in pipeline.source.tables.items() if set(wanted) <= set(table.columns)]
+        found = [name for name, table in tables.items() if set(wanted) <= set(table.columns)]
         if not found:
             raise BadConfiguration(f"No table in source.tables has the columns {', '.join(wanted)}.")
-        key = pipeline.source.tables[found[0]].key
+        key = tables[found[0]].key
         found_sides.append(Side(days[found[0]], key, [key, *wanted], shift))
     return found_sides[0], found_sides[1]
 
@@ -108,10 +108,10 @@ class _Parts:
         self.stack = ExitStack()
 
     def __enter__(self) -> "_Parts":
-        extra = {"train": "part", "holdout": None, "rejected": "reason"}
+        extra: dict[str, list[str]] = {"train": ["part"], "holdout": [], "rejected": ["reason"]}
         width = sum(self.pipeline.data.features.values())
         names = list(self.pipeline.data.targets)
-        self.schemas = {name: training_file.schema(names, width, extra[name]) for name in self.files}
+        self.schemas = {name: training_file.schema(names, width, *extra[name]) for name in self.files}
         self.writers = {
             name: self.stack.enter_context(training_file.RowGroups(path, self.schemas[name]))
             for name, path in self.files.items()

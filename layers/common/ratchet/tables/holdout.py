@@ -18,11 +18,17 @@ BATCH_ROWS = 1024
 
 @dataclass(frozen=True)
 class Batch:
-    """Some rows: minutes since the epoch [N], realised values [N, targets], features float32 [N, inputs]."""
+    """Some rows: minutes since the epoch [N] and those of the labels' ends, realised values [N, targets], features
+    float32 [N, inputs], where NaN is what is missing; the groups [N] and each prepared baseline's answers [N], if asked
+    for.
+    """
 
     minutes: NDArray[np.int64]
+    ends: NDArray[np.int64]
     realised: NDArray[np.float64]
     features: NDArray[np.float32]
+    groups: NDArray[np.str_] | None
+    baselines: dict[str, NDArray[np.float64]]
 
 
 def count(path: Path) -> int:
@@ -31,20 +37,29 @@ def count(path: Path) -> int:
         return int(file.metadata.num_rows)
 
 
-def read(path: Path, targets: Sequence[str]) -> Iterator[Batch]:
-    """The rows in order, at most BATCH_ROWS at a time.
+def read(
+    path: Path, targets: Sequence[str], *, grouped: bool = False, baselines: Sequence[str] = ()
+) -> Iterator[Batch]:
+    """The rows in order, at most BATCH_ROWS at a time, with their groups and the answers of `baselines`.
 
-    Raises ContractError when a column is missing or of another type than in the contract, or the file is damaged.
+    Raises ContractError when a column is missing or of another type than in the contract, a baseline has no answer to a
+    row, or the file is damaged.
     """
+    numbers = [*targets, *map(_column, baselines)]
+    wanted = {"base_ts": TIMESTAMP, "ts": TIMESTAMP, **dict.fromkeys(numbers, pa.float64()), "features": pa.float32()}
+    wanted |= {"group": pa.string()} if grouped else {}
     with _opened(path) as file:
-        wanted = {"base_ts": TIMESTAMP, **dict.fromkeys(targets, pa.float64()), "features": pa.float32()}
         wrong = [name for name, kind in wanted.items() if _kind(file.schema_arrow, name) != kind]
         if wrong:
             raise ContractError(f"The holdout lacks {', '.join(wrong)} as declared; prepare the data again.")
-        for rows in file.iter_batches(BATCH_ROWS, columns=["base_ts", *targets, "features"]):
-            if any(column.null_count for column in rows.columns):
+        for rows in file.iter_batches(BATCH_ROWS, columns=list(wanted)):
+            if any(column.null_count for column in (*rows.columns, rows.column("features").flatten())):
                 raise ContractError("The holdout holds nulls; prepare the data again.")
-            yield _batch(rows, targets)
+            yield _batch(rows, targets, grouped, baselines)
+
+
+def _column(baseline: str) -> str:
+    return f"baseline_{baseline}"
 
 
 @contextmanager
@@ -67,11 +82,26 @@ def _kind(schema: pa.Schema, name: str) -> pa.DataType | None:
     return kind.value_type if name == "features" else kind
 
 
-def _batch(rows: pa.RecordBatch, targets: Sequence[str]) -> Batch:
-    instants = rows.column("base_ts").to_numpy(zero_copy_only=False)
+def _batch(rows: pa.RecordBatch, targets: Sequence[str], grouped: bool, baselines: Sequence[str]) -> Batch:
     features = rows.column("features")
+    answers = {name: _numbers(rows, _column(name)) for name in baselines}
+    silent = [name for name, values in answers.items() if not np.isfinite(values).all()]
+    if silent:
+        raise ContractError(f"The holdout has rows without an answer of {', '.join(silent)}; prepare the data again.")
     return Batch(
-        minutes=instants.astype("datetime64[m]").astype(np.int64),
-        realised=np.column_stack([rows.column(name).to_numpy(zero_copy_only=False) for name in targets]),
+        minutes=_minutes(rows, "base_ts"),
+        ends=_minutes(rows, "ts"),
+        realised=np.column_stack([_numbers(rows, name) for name in targets]),
         features=features.flatten().to_numpy(zero_copy_only=False).reshape(len(rows), features.type.list_size),
+        groups=np.array(rows.column("group").to_pylist(), np.str_) if grouped else None,
+        baselines=answers,
     )
+
+
+def _minutes(rows: pa.RecordBatch, column: str) -> NDArray[np.int64]:
+    instants = rows.column(column).to_numpy(zero_copy_only=False)
+    return np.asarray(instants.astype("datetime64[m]").astype(np.int64))
+
+
+def _numbers(rows: pa.RecordBatch, column: str) -> NDArray[np.float64]:
+    return np.asarray(rows.column(column).to_numpy(zero_copy_only=False))

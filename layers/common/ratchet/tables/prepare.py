@@ -7,9 +7,6 @@ Whether the data is synthetic is what the watermarks say of their source: one sy
 and an unknown one leaves it unknown (null), which counts as real: on AWS a source that nobody marked is normal.
 """
 
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -18,29 +15,18 @@ from ratchet import lease
 from ratchet.catalog import Pipeline
 from ratchet.disk import named_when_full
 from ratchet.errors import BadInput, ForeignDocument, TooManyBadRows, Unavailable
-from ratchet.extraction import watermark
-from ratchet.extraction.watermark import Watermark
-from ratchet.instants import Clock, iso, parse_instant
+from ratchet.files import prepare as files
+from ratchet.files.kind import is_files
+from ratchet.instants import Clock, iso
 from ratchet.retention import EXPIRES
 from ratchet.store import Document, ObjectStore, Versions, create, decode, encode, replace
-from ratchet.tables import contract, dataset, set_aside
+from ratchet.tables import contract, joined
 from ratchet.tables.dataset import Dataset
+from ratchet.tables.material import Material, Order
 from ratchet.tables.split import PARTS, validate
 
-DOWNLOADS_AT_ONCE = 8
 ATTEMPTS = 5
 LATEST = ("run_ts", "train_uri", "holdout_uri", "manifest_uri", "row_count", "synthetic")
-
-
-@dataclass(frozen=True)
-class Order:
-    """What a run asks for. `limit` above 0 takes the newest rows alone, `skip_data_prep` reuses the newest data."""
-
-    run_ts: str
-    execution: str
-    token: int
-    limit: int = 0
-    skip_data_prep: bool = False
 
 
 def prepare(store: ObjectStore, pipeline: Pipeline, order: Order, clock: Clock, folder: Path) -> dict[str, Any]:
@@ -78,26 +64,20 @@ def _make(
 ) -> Document | str:
     """Writes the run's data and returns its manifest, or why there is too little of it."""
     validate(pipeline.data)
-    # Read before the rows: a change that lands meanwhile must look like one that this data has not seen.
-    marks = {table: watermark.read(store, pipeline.keys, table)[0] for table in pipeline.source.tables}
-    days = {table: _fetch(store, pipeline, mark, folder / table) for table, mark in marks.items()}
-    instants = dataset.window(pipeline, days, order.limit, parse_instant(order.run_ts))
-    if len(instants) < pipeline.data.min_rows:
-        return _too_few(len(instants), "joined", pipeline)
-    made = dataset.build(pipeline, days, instants, folder)
-    first_day = iso(dataset.instant(int(instants[0])))[:10] if order.limit else ""
-    span = (first_day, order.run_ts[:10])
-    aside = folder / "set_aside.parquet"
-    made.counts["rejected"] |= set_aside.gather(store, pipeline, marks, span, aside)
-    quarantine_uri = _quarantine(store, pipeline, order, made, aside)
+    make = files.make if is_files(pipeline) else joined.make
+    material = make(store, pipeline, order, folder)
+    if isinstance(material, str):
+        return material
+    made = material.dataset
+    quarantine_uri = _quarantine(store, pipeline, order, material)
     if made.kept < pipeline.data.min_rows or any(not made.counts[part] for part in PARTS):
-        return _too_few(made.kept, "sound", pipeline)
+        return _too_few(made, pipeline)
     _reopen(pipeline, order, found)
     etags = {
         "holdout": found.upload(made.files["holdout"], pipeline.keys.holdout(order.run_ts), tags=EXPIRES),
         "train": found.upload(made.files["train"], pipeline.keys.train(order.run_ts), tags=EXPIRES),
     }
-    facts = _manifest(pipeline, order, made, marks, iso(clock()))
+    facts = _manifest(pipeline, order, material, iso(clock()))
     manifest = {**facts, "quarantine_uri": quarantine_uri, "etags": etags}
     found.put(pipeline.keys.manifest(order.run_ts), encode(manifest), tags=EXPIRES)
     return manifest
@@ -112,62 +92,49 @@ def _reopen(pipeline: Pipeline, order: Order, found: Versions) -> None:
     found.put(pipeline.keys.manifest(order.run_ts), encode(unfinished), tags=EXPIRES)
 
 
-def _fetch(store: ObjectStore, pipeline: Pipeline, mark: Watermark, folder: Path) -> list[Path]:
-    """Downloads the day files that the watermark names, in the order of their days. Raises ForeignDocument."""
-    folder.mkdir()
-    keys = [pipeline.keys.landing(mark.table, date.fromisoformat(day)) for day in sorted(mark.days)]
-    paths = [folder / key.rpartition("/")[2] for key in keys]
-    with ThreadPoolExecutor(DOWNLOADS_AT_ONCE) as pool:
-        tags = list(pool.map(store.download, keys, paths))
-    if None in tags:
-        gone = keys[tags.index(None)]
-        raise ForeignDocument(
-            f"{gone} is gone, though the watermark of {mark.table} names it: move landing/{mark.table}/ away, the "
-            "table will be read anew."
-        )
-    return paths
-
-
-def _quarantine(store: ObjectStore, pipeline: Pipeline, order: Order, made: Dataset, aside: Path) -> str | None:
-    """Stores the rows that break the contract, those in `aside` that extraction found among them; the folder's URI.
+def _quarantine(store: ObjectStore, pipeline: Pipeline, order: Order, material: Material) -> str | None:
+    """Stores the rows that break the contract, those that extraction set aside among them; the folder's URI.
 
     Raises TooManyBadRows, after they can be looked at.
     """
-    rejected, keys = made.counts["rejected"], pipeline.keys
-    theirs = sum(count for reason, count in rejected.items() if ": " in reason)
-    if sum(rejected.values()) > theirs:
-        store.upload(made.files["rejected"], keys.quarantine(order.run_ts), tags=EXPIRES)
-    if theirs:
-        store.upload(aside, keys.set_aside(order.run_ts), tags=EXPIRES)
-    folder = store.uri(keys.quarantine_root(order.run_ts))
-    bad = contract.share(rejected, made.kept + made.counts["embargoed"])
+    made, keys = material.dataset, pipeline.keys
+    rejected, broken = made.counts["rejected"], made.files.get("rejected")
+    ours = broken is not None and any(": " not in reason for reason in rejected)
+    if broken and ours:
+        store.upload(broken, keys.quarantine(order.run_ts), tags=EXPIRES)
+    if material.kept_aside:
+        store.upload(material.aside, keys.set_aside(order.run_ts), tags=EXPIRES)
+    folder = store.uri(keys.quarantine_root(order.run_ts)) if ours or material.kept_aside else None
+    bad = contract.share(rejected, material.sound)
     if bad > pipeline.data.max_bad_share:
         listed = ", ".join(f"{reason} {count}" for reason, count in sorted(rejected.items(), key=lambda r: -r[1])[:5])
+        look = f"Look at {folder}, correct" if folder else "Correct"
         raise TooManyBadRows(
             f"{bad:.1%} of the rows break the contract, {pipeline.data.max_bad_share:.1%} may: {listed}. "
-            f"Look at {folder}, correct the source or raise data.max_bad_share."
+            f"{look} the source or raise data.max_bad_share."
         )
-    return folder if rejected else None
+    return folder
 
 
-def _manifest(
-    pipeline: Pipeline, order: Order, made: Dataset, marks: dict[str, Watermark], generated_at: str
-) -> Document:
-    known = [mark.synthetic for mark in marks.values()]
+def _manifest(pipeline: Pipeline, order: Order, material: Material, generated_at: str) -> Document:
+    made = material.dataset
     return {
         "pipeline": pipeline.name,
         "run_ts": order.run_ts,
         "generated_at": generated_at,
-        "landing": {table: mark.changes for table, mark in marks.items()},
+        "landing": material.landing,
         "counts": made.counts,
         "intervals": made.intervals,
         "targets": made.targets,
         "digests": made.digests(),
         "schema": made.schema,
         "feature_dim": sum(pipeline.data.features.values()),
-        "synthetic": True if True in known else None if None in known else False,
-        "source": next((mark.source for mark in marks.values() if mark.source), None),
+        "synthetic": material.synthetic,
+        "source": material.source,
         "limit": order.limit,
+        "month": order.month,
+        "sample": order.sample,
+        "about": material.about,
     }
 
 
@@ -221,5 +188,9 @@ def _answer(status: str, reason: str, latest: Document) -> dict[str, Any]:
     return {"status": status, "reason": reason, "data_run_ts": latest.get("run_ts"), **facts}
 
 
-def _too_few(rows: int, kind: str, pipeline: Pipeline) -> str:
-    return f"There are {rows:,} {kind} rows; {pipeline.data.min_rows:,} are needed (data.min_rows in pipeline.yaml)."
+def _too_few(made: Dataset, pipeline: Pipeline) -> str:
+    parts = ", ".join(f"{made.counts[part]:,} of {part}" for part in PARTS)
+    return (
+        f"There are {made.kept:,} sound rows ({parts}); {pipeline.data.min_rows:,} are needed, some of each "
+        "(data.min_rows in pipeline.yaml)."
+    )

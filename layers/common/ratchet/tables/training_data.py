@@ -15,17 +15,28 @@ from numpy.typing import NDArray
 from ratchet.errors import BadInput
 
 BATCH_ROWS = 10_000
+GROUP = "group"
 Floats = NDArray[np.float32]
+Instants = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """float32 `x` [N, inputs] and `y` [N, targets] of `train` and `validation`; `targets` names y's columns."""
+    """The rows of `train` and `validation`, each in the order of `starts`.
+
+    float32 `x` [N, inputs], NaN where an input is missing, and `y` [N, targets]; `inputs` (of runs before there were
+    names: empty) and `targets` name their columns. Inputs were known at `starts`, labels at `ends`, in microseconds
+    since the epoch. `groups` are texts [N], where rows have one.
+    """
 
     x: dict[str, Floats]
     y: dict[str, Floats]
     targets: list[str]
     manifest: dict[str, Any]
+    inputs: list[str]
+    starts: dict[str, Instants]
+    ends: dict[str, Instants]
+    groups: dict[str, NDArray[np.str_]] | None = None
 
 
 def read(folder: Path) -> TrainingData:
@@ -36,10 +47,19 @@ def read(folder: Path) -> TrainingData:
     targets = [name for name in table.column_names if name in manifest["targets"]]
     flat = np.concatenate([chunk.flatten().to_numpy() for chunk in table["features"].chunks])
     x = flat.reshape(-1, manifest["feature_dim"])
+    inputs = manifest.get("about", {}).get("inputs", [])
+    if len(inputs) not in (0, x.shape[1]):
+        raise BadInput(f"The manifest names {len(inputs)} inputs for {x.shape[1]}; prepare the data again.")
     y = np.column_stack([table[name].to_numpy() for name in targets]).astype(np.float32)
     part = table["part"].to_numpy(zero_copy_only=False)
     masks = {name: np.asarray(part == name) for name in ("train", "validation")}
-    return TrainingData({k: x[m] for k, m in masks.items()}, {k: y[m] for k, m in masks.items()}, targets, manifest)
+
+    def parted(rows: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        return {name: rows[mask] for name, mask in masks.items()}
+
+    starts, ends = (parted(table[name].to_numpy().astype(np.int64)) for name in ("base_ts", "ts"))
+    groups = parted(np.array(table[GROUP].to_pylist(), np.str_)) if GROUP in table.column_names else None
+    return TrainingData(parted(x), parted(y), targets, manifest, inputs, starts, ends, groups)
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
@@ -72,7 +92,9 @@ def _table(path: Path, manifest: dict[str, Any]) -> Any:
         found = {field.name: field.type for field in table.schema}
         kind = found.get("features", pa.null())
         vector = (kind.value_type, kind.list_size) if pa.types.is_fixed_size_list(kind) else None
-        wanted = {**dict.fromkeys(manifest["targets"], pa.float64()), "part": pa.string()}
+        instants = dict.fromkeys(("base_ts", "ts"), pa.timestamp("us", "UTC"))
+        texts = dict.fromkeys(("part", *({GROUP} & set(found))), pa.string())
+        wanted = {**dict.fromkeys(manifest["targets"], pa.float64()), **instants, **texts}
     # Arrow's input errors are plain OSErrors, its names that are no text ValueErrors.
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
         raise BadInput(f"{path} cannot be read ({str(error)!r:.200}); prepare the data again.") from error
@@ -80,6 +102,8 @@ def _table(path: Path, manifest: dict[str, Any]) -> Any:
         raise BadInput(f"{path} holds no rows; prepare the data again.")
     nulls, twice = any(column.null_count for column in table.columns), len(found) < table.num_columns
     others = [name for name, kind in wanted.items() if found.get(name) != kind]
-    if nulls or twice or others or vector != (pa.float32(), manifest.get("feature_dim")):
+    # A missing input is NaN; null is none.
+    holes = vector is not None and any(chunk.flatten().null_count for chunk in table["features"].chunks)
+    if nulls or twice or others or holes or vector != (pa.float32(), manifest.get("feature_dim")):
         raise BadInput(f"{path} has other columns than its manifest says; prepare the data again.")
     return table

@@ -16,10 +16,10 @@ ROW_GROUP = 1000
 PAGE_BYTES = 64 * 1024
 
 
-def schema(targets: list[str], width: int, extra: str | None = None) -> pa.Schema:
-    """`base_ts`, `ts`, the targets, the text column `extra` where asked for, and `features` float32 [width]."""
-    texts = [(extra, pa.string())] if extra else []
-    columns = [("base_ts", TIMESTAMP), ("ts", TIMESTAMP), *((name, pa.float64()) for name in targets), *texts]
+def schema(numbers: list[str], width: int, *extra: str) -> pa.Schema:
+    """`base_ts`, `ts`, float64 `numbers` (targets and more), text columns `extra`, and `features` float32 [width]."""
+    texts = [(name, pa.string()) for name in extra]
+    columns = [("base_ts", TIMESTAMP), ("ts", TIMESTAMP), *((name, pa.float64()) for name in numbers), *texts]
     # What may be null carries a level for each value, which costs as much time as the values.
     element = pa.field("element", pa.float32(), nullable=False)
     return pa.schema([*columns, pa.field("features", pa.list_(element, width), nullable=False)])

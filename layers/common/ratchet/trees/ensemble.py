@@ -5,7 +5,7 @@ What a split means: LightGBM 4.7, `Tree::NumericalDecision` and `Tree::Categoric
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ratchet.errors import UnsupportedTrees
@@ -24,7 +24,7 @@ Column = tuple[int, str]
 class Ensemble:
     """Nodes and leaves of all trees in the order in which LightGBM adds them up; fields are named as ONNX's attributes.
 
-    `roots[i]` is tree i, of output `i % outputs`.
+    `roots[i]` is tree i; the leaves of a tree are of one output.
     """
 
     features: int
@@ -51,9 +51,8 @@ class Ensemble:
     weights: list[float] = field(default_factory=list)
     targets: list[int] = field(default_factory=list)
 
-    def plant(self, root: Mapping[str, Any]) -> None:
-        """Adds the next tree. Raises UnsupportedTrees."""
-        output = len(self.roots) % self.outputs
+    def plant(self, root: Mapping[str, Any], output: int) -> None:
+        """Adds the next tree of an output. Raises UnsupportedTrees."""
         self.roots.append(len(self.modes))
         if "split_feature" not in root:
             # A tree that is one leaf: a node both of whose ways lead there.
@@ -101,25 +100,38 @@ class Ensemble:
 _ALWAYS = {"split_feature": 0, "decision_type": "<=", "threshold": 0.0, "missing_type": "None", "default_left": True}
 
 
-def of_dumps(dumps: Sequence[Mapping[str, Any]]) -> Ensemble:
-    """The mean of models, each as in `Booster.dump_model()`; of one model, the model.
+def of_bags(bags: Sequence[Sequence[Mapping[str, Any]]]) -> Ensemble:
+    """Bags side by side, the outputs of one after those of the other; the answer of a bag is the mean of its models.
 
-    Raises UnsupportedTrees naming what has no translation, and for models of different inputs, outputs or objectives.
+    A model is as in `Booster.dump_model()`. Raises UnsupportedTrees naming what has no translation, for models of one
+    bag with different inputs, outputs or objectives, and for bags whose answers are made differently.
     """
+    heads = [_head(dumps) for dumps in bags]
+    if len({(head.features, head.transform, head.scale, head.divisor) for head in heads}) != 1:
+        raise UnsupportedTrees("Models side by side need the same inputs, and as many trees to their mean.")
+    made = replace(heads[0], outputs=sum(head.outputs for head in heads))
+    if len(bags) > 1 and made.transform == "softmax":
+        raise UnsupportedTrees("Classifiers of several classes cannot stand side by side: each has shares of its own.")
+    first = 0
+    for head, dumps in zip(heads, bags, strict=True):
+        for dump in dumps:
+            for number, tree in enumerate(dump["tree_info"]):
+                made.plant(tree["tree_structure"], first + number % head.outputs)
+        first += head.outputs
+    return made
+
+
+def _head(dumps: Sequence[Mapping[str, Any]]) -> Ensemble:
+    """What a bag is like, without its trees."""
     shapes = [(int(dump["max_feature_idx"]) + 1, int(dump["num_tree_per_iteration"])) for dump in dumps]
     objectives = [str(dump.get("objective") or "custom") for dump in dumps]
     if len({*zip(shapes, objectives, strict=True)}) != 1:
         raise UnsupportedTrees("There is no mean of models of different inputs, outputs or objectives.")
     objective, *options = objectives[0].split()
-    made = Ensemble(*shapes[0], *_transform(objective, options))
-    for dump in dumps:
-        for tree in dump["tree_info"]:
-            made.plant(tree["tree_structure"])
-    forest = len(dumps[0]["tree_info"]) / made.outputs if dumps[0].get("average_output") else 1
+    forest = len(dumps[0]["tree_info"]) / shapes[0][1] if dumps[0].get("average_output") else 1
     if forest != 1 and len(dumps) > 1:
         raise UnsupportedTrees("There is no mean of random forests: train one with more trees.")
-    made.divisor = float(forest * len(dumps))
-    return made
+    return Ensemble(*shapes[0], *_transform(objective, options), divisor=float(forest * len(dumps)))
 
 
 def _threshold(told: float) -> float:

@@ -1,0 +1,76 @@
+"""A part that has landed: what it was made from, what is in it, and whether it is still what its files say."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ratchet.errors import ForeignDocument
+from ratchet.keys import Keys
+from ratchet.records import record
+from ratchet.store import Listed, ObjectStore, decode, encode
+
+
+@dataclass(frozen=True)
+class Part:
+    """`landing/<table>/<part>.json`: the Parquet object beside it has the tag `etag`.
+
+    `sources` is the digest of the files; `records` were taken in, `ignored` and `rejected` were not, by the reason.
+    `about` says what the kind of source must know of a part. `synthetic` and `source` are what the files' seed says.
+    """
+
+    name: str
+    etag: str
+    sources: str
+    rows: int
+    records: int
+    ignored: dict[str, int]
+    rejected: dict[str, int]
+    about: dict[str, Any]
+    synthetic: bool | None = None
+    source: str | None = None
+
+
+def digest(files: Iterable[Listed]) -> str:
+    """SHA-256 over keys and tags: another as soon as a file comes, goes or changes."""
+    told = "\n".join(f"{file.key} {file.etag}" for file in sorted(files, key=lambda file: file.key))
+    return hashlib.sha256(told.encode()).hexdigest()
+
+
+def landed(store: ObjectStore, keys: Keys, table: str) -> dict[str, Part]:
+    """All parts of a table by name, in order. Raises ForeignDocument."""
+    documents = [each.key for each in store.list(keys.landing_root(table)) if each.key.endswith(".json")]
+    found = [read(store, key) for key in documents]
+    return {part.name: part for part in found if part}
+
+
+def read(store: ObjectStore, key: str) -> Part | None:
+    """The part that a document describes. Raises ForeignDocument."""
+    stored = store.get(key)
+    if stored is None:
+        return None
+    part = record(Part, decode(stored, key), key)
+    if not key.endswith(f"/{part.name}.json"):
+        raise ForeignDocument(f"{key} describes a part of another name; move it away, the next run lands it anew.")
+    if any(type(count) is not int for count in (*part.ignored.values(), *part.rejected.values())):
+        raise ForeignDocument(f"{key} counts what is no number; move it away, the next run lands it anew.")
+    return part
+
+
+def is_current(store: ObjectStore, keys: Keys, table: str, part: Part | None, sources: str) -> bool:
+    """Whether what lies there was made from just these files: of two that land at once, either may have been last."""
+    if part is None or part.sources != sources:
+        return False
+    found = store.head(keys.part(table, part.name))
+    return found is not None and found.etag == part.etag
+
+
+def write(store: ObjectStore, keys: Keys, table: str, part: Part) -> None:
+    """Says that a part has landed, after it has."""
+    store.put(keys.part_document(table, part.name), encode(asdict(part)))
+
+
+def fingerprint(parts: Mapping[str, Part]) -> str:
+    """The same for the same parts made from the same files."""
+    told = "\n".join(f"{name} {part.sources}" for name, part in sorted(parts.items()))
+    return hashlib.sha256(told.encode()).hexdigest()

@@ -1,0 +1,38 @@
+"""The stretch of a source that a run looks at. Pure functions."""
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from zoneinfo import ZoneInfo
+
+from ratchet.errors import BadInput
+from ratchet.instants import parse_instant
+
+
+@dataclass(frozen=True)
+class Span:
+    """Days of the site, both ends included; None has no end."""
+
+    first: date | None = None
+    last: date | None = None
+
+    def days(self) -> list[date]:
+        """Every day of it."""
+        if self.first is None or self.last is None:
+            return []
+        return [self.first + timedelta(days=number) for number in range((self.last - self.first).days + 1)]
+
+
+def before(run_ts: str, zone: str, days: int) -> Span:
+    """So many whole days before the one of a run."""
+    today = parse_instant(run_ts).astimezone(ZoneInfo(zone)).date()
+    return Span(today - timedelta(days=days), today - timedelta(days=1))
+
+
+def of_month(month: str) -> Span:
+    """A calendar month, written 2025-06. Raises BadInput."""
+    try:
+        first = date.fromisoformat(f"{month}-01")
+        following = (first + timedelta(days=31)).replace(day=1)
+    except (ValueError, OverflowError) as error:
+        raise BadInput(f"month is {month!r}; write it as 2025-06.") from error
+    return Span(first, following - timedelta(days=1))

@@ -1,0 +1,25 @@
+"""Sufficient? Whether the parts of a run's span are worth preparing: enough of everything, and something new."""
+
+from ratchet.catalog import Pipeline
+from ratchet.extraction.sufficiency import Sufficiency, judged_run
+from ratchet.files import kind as kinds
+from ratchet.files import part as parts
+from ratchet.files.prepare import of_span
+from ratchet.store import ObjectStore
+
+
+def check_sufficiency(
+    store: ObjectStore, pipeline: Pipeline, run_ts: str, month: str | None, *, scheduled: bool
+) -> Sufficiency:
+    """Judges landed parts by their documents. A manual run goes on without anything new, never without enough.
+
+    Raises ForeignDocument when a document is not ours, BadInput for the month.
+    """
+    ours, source = of_span(store, pipeline, run_ts, month), kinds.of(pipeline)
+    short = source.shortage(ours)
+    if short:
+        return Sufficiency("not_enough_data", short)
+    if scheduled and (judged := judged_run(store, pipeline, {source.table: parts.fingerprint(ours)})):
+        return Sufficiency("no_new_rows", f"Nothing has changed since the run {judged}, which has been judged.")
+    records = sum(part.records for part in ours.values())
+    return Sufficiency("sufficient", f"Landed: {records:,} records in {len(ours)} parts.")

@@ -1,0 +1,62 @@
+"""Quantiles of one outcome: a bag of models for each share, of which the answers of a row never cross."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ratchet.errors import BadConfiguration
+from ratchet.trees import bag
+from ratchet.trees.bag import Bag, Floats
+
+if TYPE_CHECKING:
+    import onnx
+
+MEDIAN = 0.5
+
+
+@dataclass(frozen=True)
+class Quantiles:
+    """A bag for each share of outcomes below its answers, in growing order; `median` is the place of the middle one."""
+
+    bags: tuple[Bag, ...]
+    median: int
+
+    def predict(self, x: Floats) -> NDArray[np.float64]:
+        """float64 [N, quantiles] for [N, inputs], by LightGBM itself."""
+        return uncrossed(np.column_stack([each.predict(x) for each in self.bags]), self.median)
+
+    def graph(self) -> "onnx.ModelProto":
+        """float32 `features` [N, inputs] to float32 `predictions` [N, quantiles]. Raises UnsupportedTrees."""
+        from ratchet.trees.graph import side_by_side
+
+        return side_by_side(*(each.dumps() for each in self.bags), floats=True, median=self.median)
+
+    def importance(self, x: Floats) -> NDArray[np.float64]:
+        """float64 [inputs]: what moves the median, as `Bag.importance` has it."""
+        return self.bags[self.median].importance(x)
+
+
+def fit(
+    x: Floats, y: NDArray[np.floating], *, shares: Sequence[float], parameters: Mapping[str, Any], **fitting: Any
+) -> Quantiles:
+    """Trains a bag for each share on [N, inputs], otherwise as `bag.fit`.
+
+    Raises BadConfiguration unless the shares grow and one of them is the median's.
+    """
+    if list(shares) != sorted(set(shares)) or MEDIAN not in shares:
+        told = ", ".join(map(str, shares))
+        raise BadConfiguration(
+            f"gate.quantiles must grow from target to target, with {MEDIAN} among them, not be {told}."
+        )
+    given = [{**parameters, "objective": "quantile", "alpha": share} for share in shares]
+    return Quantiles(tuple(bag.fit(x, y, parameters=each, **fitting) for each in given), shares.index(MEDIAN))
+
+
+def uncrossed(told: NDArray[np.float64], median: int) -> NDArray[np.float64]:
+    """[N, quantiles] that grow: from the median on outwards, one that crosses the one before it is that one."""
+    below = np.minimum.accumulate(told[:, median::-1], axis=1)[:, ::-1]
+    above = np.maximum.accumulate(told[:, median:], axis=1)
+    return np.concatenate([below, above[:, 1:]], axis=1)
