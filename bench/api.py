@@ -87,8 +87,10 @@ def _serving() -> Iterator[str]:
             line = served.stdout.readline()
             assert line, "`ratchet serve` ended"
             told += line
-        yield json.loads(told)["address"].removeprefix("http://")
-        served.send_signal(signal.SIGINT)
+        try:
+            yield json.loads(told)["address"].removeprefix("http://")
+        finally:
+            served.send_signal(signal.SIGINT)
 
 
 def _together(pool: ThreadPoolExecutor, host: str, machines: list[Machine], requests: int) -> list[float]:

@@ -1,6 +1,7 @@
 """The command `logs`: what the functions said, in order, as lines a person reads."""
 
 import json
+import re
 import time
 from datetime import UTC, datetime
 from typing import Any
@@ -15,6 +16,9 @@ from cli.options import Session, command
 
 COMMON = {"level", "location", "message", "timestamp", "service", "xray_trace_id", "cold_start", "function_name"}
 NOISE = {*COMMON, "function_memory_size", "function_arn", "function_request_id", "exception", "exception_name"}
+FAILED = "[ERROR] "
+STREAM = re.compile(r"\d{4}/\d\d/\d\d/([^\[]+)\[.*")
+"""A stream of a group that functions share names the function; the laptop target's leave that out."""
 COLOURS = {"ERROR": "red", "CRITICAL": "red", "WARNING": "yellow"}
 
 
@@ -28,7 +32,7 @@ def logs(session: Session, function: str | None, since: int, run_ts: str | None)
     start = int((time.time() - 60 * since) * 1000)
     lines = [line for line in _lines(session, start, run_ts) if function is None or line["function"] == function]
     if function and not lines:
-        known = ", ".join(sorted({line["function"] for line in _lines(session, start, None)})) or "nobody"
+        known = ", ".join(sorted({line["function"] for line in _lines(session, start, None)} - {""})) or "nobody"
         raise CommandError(f"'{function}' logged nothing in the last {since} minutes; these did: {known}.")
     session.output.show(lines, lambda console: _print(console, lines))
 
@@ -43,7 +47,9 @@ def _lines(session: Session, start: int, run_ts: str | None) -> list[dict[str, A
 
 
 def _line(event: dict[str, Any]) -> dict[str, Any] | None:
-    """A function's own line; Lambda's START, END and REPORT say nothing that the others do not."""
+    """A function's own line, or its error; Lambda's START, END and REPORT say nothing that the others do not."""
+    if event["message"].startswith(FAILED):
+        return _failure(event)
     try:
         document = json.loads(event["message"])
     except ValueError:
@@ -51,13 +57,28 @@ def _line(event: dict[str, Any]) -> dict[str, Any] | None:
     if not isinstance(document, dict) or "function_name" not in document:
         return None
     return {
-        "at": iso(datetime.fromtimestamp(event["timestamp"] / 1000, UTC)),
+        "at": _at(event),
         "level": document.get("level", "INFO"),
         "function": folder_of(document["function_name"]),
         "message": document.get("message"),
         "fields": {name: value for name, value in document.items() if name not in NOISE},
         "exception": document.get("exception"),
     }
+
+
+def _failure(event: dict[str, Any]) -> dict[str, Any]:
+    """What the runtime writes of an exception that ended a call: its name and text, then where it was."""
+    message, *trace = event["message"].removeprefix(FAILED).splitlines()
+    named = STREAM.fullmatch(event.get("logStreamName", ""))
+    function = folder_of(named[1]) if named else ""
+    return {
+        **{"at": _at(event), "level": "ERROR", "function": function, "message": message, "fields": {}},
+        "exception": "\n".join(trace) or None,
+    }
+
+
+def _at(event: dict[str, Any]) -> str:
+    return iso(datetime.fromtimestamp(event["timestamp"] / 1000, UTC))
 
 
 def folder_of(name: str) -> str:

@@ -7,14 +7,17 @@ cross-validation over the training units, no unit in two folds; the test units a
 import json
 import sys
 import time
-from dataclasses import dataclass
+from argparse import Namespace
+from dataclasses import asdict, dataclass
+from itertools import product, starmap
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pipelines.rul.features import Windows, names, of_life
-from ratchet.trees.bag import Bag, fit
+from pipelines.rul.train import KNOBS, HoursLeft
+from ratchet.trees.bag import Bag
 
 from quality import data
 
@@ -22,20 +25,25 @@ TARGET = 12.5
 PUBLISHED = {"gradient boosting": 19.06, "LSTM": 14.93, "deep CNN": 12.61}
 """Of the data set's README and of Li, Ding and Sun (2018)."""
 SENSORS = tuple(f"sensor_{number}" for number in range(1, 22))
-CAP, FOLDS, CUTS, BAGS, SEED = 125, 5, 10, 10, 42
+CAP, FOLDS, CUTS, BAGS, SEED = 125, 5, 30, 10, 42
 WINDOWS = ((5,), (5, 10, 20), (5, 10, 20, 40))
 LEAVES = (8, 15)
-TREES = {
-    "objective": "regression",
-    "learning_rate": 0.03,
-    "min_data_in_leaf": 100,
-    "feature_fraction": 0.3,
-    "bagging_fraction": 0.6,
-    "bagging_freq": 1,
-    "lambda_l2": 5.0,
-}
-ROUNDS = 400
+BALANCES = (0.0, 0.5)
 RESULTS = Path(__file__).parent / "results" / "fd001.json"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is chosen: the windows of the features, leaves of a tree, and how much rare cycles count."""
+
+    rolling: tuple[int, ...]
+    leaves: int
+    balance: float
+
+    @property
+    def windows(self) -> Windows:
+        """As the features take them."""
+        return Windows(self.rolling)
 
 
 @dataclass(frozen=True)
@@ -62,24 +70,24 @@ def read(path: Path) -> list[Unit]:
     return [Unit(part[:, 1].astype(np.int64), part[:, 5:26]) for part in parts]
 
 
-def train(units: list[Unit], windows: Windows, leaves: int, bags: int) -> Bag:
+def train(units: list[Unit], choice: Choice, bags: int) -> Bag:
     """On all cycles of the units; labels are capped, since far from its end an engine shows nothing of it."""
-    x = np.concatenate([unit.features(windows) for unit in units])
-    y = np.minimum(np.concatenate([unit.remaining for unit in units]), CAP)
-    given = {**TREES, "num_leaves": leaves}
-    return fit(x, y, names=names(SENSORS, windows), parameters=given, rounds=ROUNDS, bags=bags, seed=SEED)
+    x = np.concatenate([unit.features(choice.windows) for unit in units])
+    y = np.minimum(np.concatenate([unit.remaining for unit in units]), CAP).astype(np.float32)
+    chosen = {"num_leaves": choice.leaves, "balance": choice.balance, "bags": bags}
+    return HoursLeft().train(x, y[:, None], names(SENSORS, choice.windows), Namespace(**{**KNOBS, **chosen}))
 
 
-def validate(units: list[Unit], windows: Windows, leaves: int) -> float:
+def validate(units: list[Unit], choice: Choice) -> float:
     """RMSE over random cycles of units that the model has not seen, truth capped as labels are."""
     chance = np.random.default_rng(SEED)
     folds = chance.permutation(len(units)) % FOLDS
     errors = []
     for fold in range(FOLDS):
-        model = train([unit for unit, its in zip(units, folds, strict=True) if its != fold], windows, leaves, 1)
+        model = train([unit for unit, its in zip(units, folds, strict=True) if its != fold], choice, 1)
         for unit in (unit for unit, its in zip(units, folds, strict=True) if its == fold):
             at = chance.choice(len(unit.cycles), CUTS, replace=False)
-            errors.append(model.predict(unit.features(windows)[at]) - np.minimum(unit.remaining[at], CAP))
+            errors.append(model.predict(unit.features(choice.windows)[at]) - np.minimum(unit.remaining[at], CAP))
     return rmse(np.concatenate(errors))
 
 
@@ -93,17 +101,17 @@ def main() -> bool:
     started, folder = time.monotonic(), data.folder("cmapss")
     units, tested = read(folder / "train_FD001.txt"), read(folder / "test_FD001.txt")
     truth = np.loadtxt(folder / "RUL_FD001.txt")
-    print(f"{len(units)} training units, {FOLDS} folds\n{'windows':>16}{'leaves':>8}{'RMSE':>8}")
-    found: dict[tuple[tuple[int, ...], int], float] = {}
-    for rolling in WINDOWS:
-        for leaves in LEAVES:
-            found[rolling, leaves] = validate(units, Windows(rolling), leaves)
-            print(f"{'/'.join(map(str, rolling)):>16}{leaves:>8}{found[rolling, leaves]:8.2f}", flush=True)
-    rolling, leaves = min(found, key=lambda choice: found[choice])
-    model = train(units, Windows(rolling), leaves, BAGS)
-    last = np.concatenate([unit.features(Windows(rolling))[-1:] for unit in tested])
+    print(f"{len(units)} training units, {FOLDS} folds\n{'windows':>16}{'leaves':>8}{'balance':>9}{'RMSE':>8}")
+    found: dict[Choice, float] = {}
+    for choice in starmap(Choice, product(WINDOWS, LEAVES, BALANCES)):
+        found[choice] = validate(units, choice)
+        windows = "/".join(map(str, choice.rolling))
+        print(f"{windows:>16}{choice.leaves:>8}{choice.balance:>9}{found[choice]:8.2f}", flush=True)
+    chosen = min(found, key=found.__getitem__)
+    model = train(units, chosen, BAGS)
+    last = np.concatenate([unit.features(chosen.windows)[-1:] for unit in tested])
     reached = rmse(model.predict(last) - truth)
-    told: dict[str, Any] = {"rmse": reached, "windows": rolling, "leaves": leaves, "published": PUBLISHED}
+    told: dict[str, Any] = {"rmse": reached, **asdict(chosen), "published": PUBLISHED}
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(told, indent=2) + "\n")
     print(f"\n{len(tested)} test units, {BAGS} models: RMSE {reached:.2f} (at most {TARGET})")

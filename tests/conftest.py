@@ -11,6 +11,9 @@ import pytest
 from tests.emulated import CHECKOUT, Emulator, Environments
 from tests.faults import figures
 
+# LightGBM's threads wait for each other all the time: by spinning, they would keep the processor from others.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 
 @pytest.fixture(scope="session")
 def environments() -> Environments:

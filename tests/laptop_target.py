@@ -156,9 +156,9 @@ class LaptopTarget:
         finally:
             client.put_secret_value(SecretId=SECRET, SecretString=text)
 
-    def start(self, document: Any) -> str:
+    def start(self, document: Any, pipeline: str = "returns") -> str:
         """Starts the machine as any client of Step Functions may; its ARN."""
-        machine = self.target.machine("returns")
+        machine = self.target.machine(pipeline)
         answer = self.client("stepfunctions").start_execution(stateMachineArn=machine, input=json.dumps(document))
         return str(answer["executionArn"])
 

@@ -83,8 +83,10 @@ def serving(laptop: LaptopTarget) -> Iterator[Api]:
         while told[-1].rstrip() != "}":
             assert told[-1], "it ended"
             told.append(served.stdout.readline())
-        yield Api(laptop, json.loads("".join(told))["address"])
-        served.send_signal(signal.SIGINT)
+        try:
+            yield Api(laptop, json.loads("".join(told))["address"])
+        finally:
+            served.send_signal(signal.SIGINT)
         assert served.wait(10) == 0
 
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from ratchet.files import part as parts
 from ratchet.files import prepare, sufficiency
 from ratchet.meters.forecast import Forecast
 from ratchet.serving.champion import Follower
@@ -60,7 +61,7 @@ def _suffices(step: str, ports: Ports, noted: Noted) -> None:
         assert sufficiency.check_sufficiency(*given, scheduled=True).status == "sufficient"
         ours = prepare.of_span(ports.memory, pipeline, RUN, None)
         (table,) = {key.split("/")[2] for key in ports.memory.objects if key.startswith(f"{pipeline.prefix}landing/")}
-        latest = {"run_ts": RUN, "landing": {table: prepare.parts.fingerprint(ours)}}
+        latest = {"run_ts": RUN, "landing": {table: parts.fingerprint(ours)}}
         ports.memory.put(pipeline.keys.train_latest(), encode(latest))
         ports.memory.put(pipeline.keys.evaluation(RUN), encode({}))
         assert sufficiency.check_sufficiency(*given, scheduled=True).status == "no_new_rows"

@@ -304,7 +304,8 @@ class Logs:
         return self
 
     def paginate(self, **_: Any) -> list[dict[str, Any]]:
-        return [{"events": [{"timestamp": 1_795_000_000_000, "message": message} for message in self.messages]}]
+        where = {"timestamp": 1_795_000_000_000, "logStreamName": "2026/11/18/ratchet-ExtractFunction-1a2b[3]5c6d"}
+        return [{"events": [{**where, "message": message} for message in self.messages]}]
 
 
 def said(function: str, message: str, **fields: Any) -> str:
@@ -318,6 +319,13 @@ def test_logs_are_lines_with_their_fields() -> None:
     assert "START" not in shown
     rows = json.loads(ratchet(FakeTarget(logs=logs), "logs", "score", "--json").stdout)
     assert [row["message"] for row in rows] == ["Scored"]
+
+
+def test_an_error_that_ended_a_call_stands_among_the_lines_with_its_trace() -> None:
+    error = '[ERROR] SourceMismatch: a.csv has other columns.\nTraceback (most recent call last):\n  File "app.py"\n'
+    (row,) = json.loads(ratchet(FakeTarget(logs=Logs(error, "END RequestId: 1")), "logs", "extract", "--json").stdout)
+    assert (row["level"], row["message"]) == ("ERROR", "SourceMismatch: a.csv has other columns.")
+    assert row["exception"].startswith("Traceback")
 
 
 def test_a_function_that_said_nothing_is_told_with_those_that_did() -> None:

@@ -1,5 +1,6 @@
 """Rows of a forecast: what they look at, what they are compared with, and which forecasts are due."""
 
+import tracemalloc
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -86,6 +87,26 @@ def test_rows_look_at_their_past_alone(store: MemoryStore, tmp_path: Path, cut: 
 
 def _etag(store: MemoryStore, source: Source) -> str:
     return store.objects[f"energy/landing/readings/{source.name_of(KEY)}.parquet"].etag
+
+
+@pytest.mark.parametrize(("hours", "until"), [(24 * 9, START), (24 * 6, START + timedelta(days=9)), (1, START + HOUR)])
+def test_where_nothing_can_be_known_there_are_no_rows(hours: int, until: datetime) -> None:
+    values = Series(int(START.timestamp()) * 1_000_000, 60, np.ones(hours))
+    found = Forecast(meters(), 60).examples(values, until)
+    assert (len(found.base_ts), found.features.shape, len(found.groups)) == (0, (0, 32), 0)
+
+
+def test_a_reading_of_a_lost_clock_costs_no_rows_of_the_decades_between() -> None:
+    hours, step = 10 * 365 * 24, 3_600_000_000
+    values = np.full(hours, np.nan)
+    values[0], values[-24 * 20 :] = 1.0, np.arange(24 * 20)
+    series = Series(int(START.timestamp()) * 1_000_000 - hours * step, 60, values)
+    tracemalloc.start()
+    found = Forecast(meters(), 60).examples(series, START)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(found.base_ts) > 500
+    assert peak < 64 << 20, f"{peak >> 20} MiB"
 
 
 def test_missing_values_stay_missing_and_are_no_outcome(store: MemoryStore, tmp_path: Path) -> None:

@@ -201,6 +201,18 @@ def test_a_day_without_anything_is_looked_at_every_ten_minutes_and_the_newest_tw
     assert ask(store, BARE, at(110, 20), history).start == START - timedelta(hours=48)
 
 
+def test_which_days_have_landed_is_asked_once_a_minute(written: dict[str, Stored], store: CountingStore) -> None:
+    bare = CountingStore()
+    bare.objects = {key: each for key, each in store.objects.items() if not key.startswith("EQUIPMENT")}
+    history, now = History(SOURCE), at(24 * DAYS + 1, 0)
+    for seconds in (0, 59):
+        with pytest.raises(StaleInput, match=r"25\.0 hours ago"):
+            ask(bare, BARE, now + timedelta(seconds=seconds), history)
+        bare.objects |= {document(DAYS - 1): written[document(DAYS - 1)]}
+    assert ask(bare, BARE, now + timedelta(seconds=60), history).end == at(24 * DAYS, 0)
+    assert len([prefix for prefix in bare.listed if "landing" in prefix]) == 2
+
+
 def test_the_day_before_is_read_from_its_files_although_it_has_landed(
     written: dict[str, Stored], store: CountingStore
 ) -> None:

@@ -1,4 +1,4 @@
-"""`ratchet serve`: events as API Gateway makes them, answers as they come, and nothing that a page of a browser can ask."""
+"""`ratchet serve`: events as API Gateway makes them, answers as they come, and nothing for a page of a browser."""
 
 import base64
 import io

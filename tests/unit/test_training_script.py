@@ -93,7 +93,7 @@ def test_rows_are_picked_evenly_from_the_first_to_the_last(rows: int, most: int,
 
 def test_rare_hours_count_more_up_to_a_limit_and_all_together_as_many() -> None:
     hours = np.array([125.0] * 900 + [60.0] * 90 + [0.0, 4.9, 5.0])
-    found = weights(hours)
+    found = weights(hours, 0.5)
     assert found.mean() == pytest.approx(1)
     common, less, two, one = found[0], found[900], found[-2], found[-1]
     assert common < less < two

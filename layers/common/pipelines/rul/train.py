@@ -21,7 +21,8 @@ from ratchet.trees.job import NEEDS, Answers, Floats, carry_out, fitting, rounde
 
 KNOBS = {
     "rounds": 400, "bags": 5, "learning_rate": 0.03, "num_leaves": 15, "min_data_in_leaf": 100, "feature_fraction": 0.3,
-    "bagging_fraction": 0.6, "bagging_freq": 1, "lambda_l2": 5.0, "seed": 42, "trials": 0, "search_minutes": 15,
+    "bagging_fraction": 0.6, "bagging_freq": 1, "lambda_l2": 5.0, "balance": 0.5, "seed": 42, "trials": 0,
+    "search_minutes": 15,
 }  # fmt: skip
 """The hyperparameters and their defaults; pipeline.yaml names the values of a run."""
 BIN_HOURS, LARGEST_WEIGHT = 5, 3.0
@@ -35,7 +36,8 @@ class HoursLeft:
     def train(self, x: Floats, y: Floats, names: Sequence[str], knobs: Namespace) -> Bag:
         """Rounds are fixed: to stop by the validation rows would make them part of what was learned from."""
         hours = y[:, 0]
-        return fit(x, hours, weight=weights(hours), names=names, least=0.0, **fitting(knobs))
+        given = fitting(knobs, "balance")
+        return fit(x, hours, weight=weights(hours, knobs.balance), names=names, least=0.0, **given)
 
     def loss(self, answers: Answers, y: Floats) -> float:
         """The mean squared error, in hours squared."""
@@ -53,15 +55,15 @@ class HoursLeft:
         return search.by_group(data)
 
 
-def weights(hours: NDArray[np.floating]) -> NDArray[np.float64]:
-    """float64 [N], of mean 1: the rarer a row's hours, the more it counts, up to a limit.
+def weights(hours: NDArray[np.floating], balance: float) -> NDArray[np.float64]:
+    """float64 [N], of mean 1: the rarer a row's hours, the more it counts, up to a limit; `balance` 0 weighs none.
 
     Most hours of most machines are far from a fault. Balancing comes after the split, from the training rows alone, and
     by weights: a row that is there twice would be in two parts, or make the model sure of what it saw once.
     """
     bins = (hours // BIN_HOURS).astype(int)
-    # The root: in full, it would cost more far from a fault than is gained near one.
-    rarity = 1 / np.sqrt(np.bincount(bins)[bins])
+    # In full (1), it would cost more far from a fault than is gained near one.
+    rarity = np.bincount(bins)[bins] ** -float(balance)
     capped = np.minimum(rarity / rarity.mean(), LARGEST_WEIGHT)
     return np.asarray(capped / capped.mean())
 

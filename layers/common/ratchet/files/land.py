@@ -65,12 +65,12 @@ def land(store: ObjectStore, files: ObjectStore, pipeline: Pipeline, name: str) 
     content, seed = source.read(files, listed), _marker(files, source.prefix)
     sink = io.BytesIO()
     pq.write_table(content.rows, sink, compression="zstd")
-    etag = store.put(keys.part(source.table, name), sink.getvalue())
+    etag, aside = store.put(keys.part(source.table, name), sink.getvalue()), None
     if content.aside:
-        store.put(keys.part_rejected(source.table, name), landing_file.write_rejected(content.aside))
+        aside = store.put(keys.part_rejected(source.table, name), landing_file.write_rejected(content.aside))
     rejected, ignored = dict(content.rejected), dict(content.ignored)
     counts = (content.rows.num_rows, content.records, ignored, rejected)
-    made = Part(name, etag, sources, *counts, content.about, seed.synthetic, seed.source)
+    made = Part(name, etag, sources, *counts, content.about, aside, seed.synthetic, seed.source)
     parts.write(store, keys, source.table, made)
     return Extraction(True, content.records, content.rows.num_rows, [], {source.table: _told(made)})
 

@@ -13,7 +13,7 @@ from ratchet.store import Listed, ObjectStore, decode, encode
 
 @dataclass(frozen=True)
 class Part:
-    """`landing/<table>/<part>.json`: the Parquet object beside it has the tag `etag`.
+    """`landing/<table>/<part>.json`: the Parquet object beside it has the tag `etag`, that of lines set aside `aside`.
 
     `sources` is the digest of the files; `records` were taken in, `ignored` and `rejected` were not, by the reason.
     `about` says what the kind of source must know of a part. `synthetic` and `source` are what the files' seed says.
@@ -27,6 +27,7 @@ class Part:
     ignored: dict[str, int]
     rejected: dict[str, int]
     about: dict[str, Any]
+    aside: str | None = None
     synthetic: bool | None = None
     source: str | None = None
 
@@ -61,8 +62,10 @@ def is_current(store: ObjectStore, keys: Keys, table: str, part: Part | None, so
     """Whether what lies there was made from just these files: of two that land at once, either may have been last."""
     if part is None or part.sources != sources:
         return False
-    found = store.head(keys.part(table, part.name))
-    return found is not None and found.etag == part.etag
+    tags = {keys.part(table, part.name): part.etag}
+    if part.aside is not None:
+        tags[keys.part_rejected(table, part.name)] = part.aside
+    return all((found := store.head(key)) is not None and found.etag == tag for key, tag in tags.items())
 
 
 def write(store: ObjectStore, keys: Keys, table: str, part: Part) -> None:

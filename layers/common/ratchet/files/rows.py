@@ -77,4 +77,4 @@ def _fault(found: pa.Table) -> str | None:
 
 
 def _foreign(key: str, fault: str) -> ForeignDocument:
-    return ForeignDocument(f"{key} is no part of ours ({fault}); move it away, the next run lands it anew.")
+    return ForeignDocument(f"{key} holds no rows of ours ({fault}); move it away, the next run lands it anew.")

@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from ratchet.errors import ForeignDocument, Unavailable
+from ratchet.errors import Unavailable
 from ratchet.extraction.source import EPOCH
 from ratchet.files.part import digest
+from ratchet.files.rows import read as read_part
 from ratchet.instants import run_name
 from ratchet.sensors import samples
 from ratchet.sensors.hours import Hours
@@ -29,6 +29,8 @@ from ratchet.store import Listed, ObjectStore
 KEPT_BYTES = 384 << 20
 """Of what was read, in memory."""
 DAY = timedelta(days=1)
+LANDED = timedelta(minutes=1)
+"""How long it is not asked again which days have landed: it is a listing of all that ever have."""
 EMPTY = timedelta(minutes=10)
 """How long a day that had neither landed nor any file is not looked at again."""
 Wanted = dict[Hashable, Callable[[], Any]]
@@ -41,7 +43,6 @@ class History:
     def __init__(self, source: Source, kept_bytes: int = KEPT_BYTES) -> None:
         """Reads nothing yet."""
         self._source = source
-        self._schema = Hours(source.layout).table().schema
         self._recent = Recent(kept_bytes)
 
     def read(
@@ -54,7 +55,7 @@ class History:
         """
         span = self._source.span(run_name(now), None).days()
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            landed = self._landed(store, span)
+            landed = self._landed(store, span, now)
             listed = self._listed(pool, files, machine, [day for day in span if day not in landed], now)
             landed = {day: part for day, part in landed.items() if day not in listed}
             made = {day: self._recent.get(digest(found)) for day, found in listed.items()}
@@ -63,7 +64,7 @@ class History:
                 if made[day] is None:
                     wanted |= {_tag(file): partial(self._file, files, machine, file.key) for file in found}
             known = self._load(pool, wanted, late)
-        tables = [self._schema.empty_table()]
+        tables = [self._source.schema.empty_table()]
         for day in [*span, span[-1] + DAY]:
             if day in landed:
                 tables.append(known[_tag(landed[day])].of(machine))
@@ -72,10 +73,14 @@ class History:
         rows = pa.concat_tables(tables)
         return rows if listed or rows.num_rows else None
 
-    def _landed(self, store: ObjectStore, span: Sequence[date]) -> dict[date, Listed]:
+    def _landed(self, store: ObjectStore, span: Sequence[date], now: datetime) -> dict[date, Listed]:
         """The objects of the days whose document stands beside them."""
         keys, table = self._source.pipeline.keys, self._source.table
-        listed = {each.key: each for each in store.list(f"{keys.landing_root(table)}dt=")}
+        held: tuple[datetime, dict[str, Listed]] = self._recent.get(LANDED) or (EPOCH, {})
+        at, listed = held
+        if not timedelta() <= now - at < LANDED:
+            listed = {each.key: each for each in store.list(f"{keys.landing_root(table)}dt=")}
+            self._recent.put(LANDED, (now, listed), 1000 * len(listed))
         names = {day: f"dt={day.isoformat()}" for day in span}
         return {
             day: listed[keys.part(table, name)]
@@ -123,19 +128,7 @@ class History:
         stored = store.get(key)
         if stored is None:
             raise Unavailable(f"{key} went away while it was read; ask again.")
-        try:
-            with pq.ParquetFile(pa.BufferReader(stored.body)) as file:
-                rows = file.read(use_threads=False)
-            rows.validate(full=True)
-            rows = rows.select(self._schema.names)
-        # Arrow's input errors are plain OSErrors, a missing column is a KeyError.
-        except (pa.ArrowException, OSError, KeyError) as error:
-            raise ForeignDocument(
-                f"{key} holds no hours of these sensors ({str(error)!r:.200}); move it away."
-            ) from error
-        if not rows.schema.equals(self._schema):
-            raise ForeignDocument(f"{key} holds hours of other types; move it away, the next run lands it anew.")
-        return _Part.indexed(rows)
+        return _Part.indexed(read_part(self._source, stored.body, key))
 
     def _file(self, files: ObjectStore, machine: Machine, key: str) -> "_File":
         stored = files.get(key)

@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ratchet.errors import StaleInput
@@ -41,9 +40,11 @@ def row(source: Source, found: pa.Table, name: str, now: datetime) -> Row:
     Raises StaleInput without an hour that has ended, and where the newest is older than the pipeline's bound.
     """
     # An hour is named by its beginning.
-    begun = pa.scalar(now.replace(minute=0, second=0, microsecond=0), found.schema.field("hour").type)
+    begun = (now - EPOCH) // HOUR * HOUR // timedelta(microseconds=1)
+    # In one piece: over the pieces of each day the selection takes 20 ms.
+    whole = found.combine_chunks()
     hours = Hours(source.layout)
-    hours.take(found.filter(pc.less(found["hour"], begun)))
+    hours.take(whole.filter(pa.array(whole["hour"].cast(pa.int64()).to_numpy() < begun)))
     known = machines(hours, source.declared)
     if not known:
         raise StaleInput(f"No hour of {name} has ended yet: ask again once one has, or see what its sensors write.")

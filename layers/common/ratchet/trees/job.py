@@ -91,10 +91,10 @@ def carry_out(job: Job, recipe: Recipe, tell: Callable[[str], None]) -> None:
     job.leave(data, files, lambda x: _answers(model, x), metrics, unit=recipe.unit, packages=PACKAGES, device="cpu")
 
 
-def fitting(knobs: Namespace) -> dict[str, Any]:
-    """The knobs as `bag.fit` and `quantiles.fit` take them."""
+def fitting(knobs: Namespace, *own: str) -> dict[str, Any]:
+    """The knobs as `bag.fit` and `quantiles.fit` take them, but for a recipe's `own`."""
     told = vars(knobs)
-    parameters = {name: value for name, value in told.items() if name not in OURS | SEARCH}
+    parameters = {name: value for name, value in told.items() if name not in OURS | SEARCH | {*own}}
     return {"parameters": parameters, **{name: told[name] for name in sorted(OURS)}}
 
 
