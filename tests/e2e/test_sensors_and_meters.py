@@ -21,6 +21,8 @@ WINDOW_RECORDS = MACHINES * len(MIDDLE) * 21 * 24 * 60 // EVERY
 METER_DAYS, HELD = 60, 4
 """Days of the household, and how many of its readings come later: those of the newest hour."""
 HORIZONS = 96
+LANDS_WITHIN = 60
+"""Seconds from an upload to what its event does, on a machine that has much else to do."""
 OTHER_COLUMNS = f"{INCOMING}other.csv"
 
 
@@ -180,7 +182,7 @@ def looked_after(laptop: LaptopTarget, execution: str) -> list[dict[str, Any]]:
 def uploaded(laptop: LaptopTarget) -> dict[str, Any]:
     """A household's file, and what has come of it though nobody ran anything."""
     told = laptop.ratchet("seed", "energy", "--days", str(METER_DAYS), "--yes")
-    return {**told, "landed": until(lambda: readings(laptop), 30)}
+    return {**told, "landed": until(lambda: readings(laptop), LANDS_WITHIN)}
 
 
 @pytest.fixture(scope="module")
@@ -198,7 +200,7 @@ def spoiled(laptop: LaptopTarget, uploaded: dict[str, Any]) -> dict[str, Any]:
         b";".join([day, time, b"much", rest]),
     ]
     laptop.store.put(part["about"]["file"], b"".join([header, *kept, *bad, kept[-1].rstrip(b"\n")]))
-    until(lambda: readings(laptop)[0]["sources"] != part["sources"], 30)
+    until(lambda: readings(laptop)[0]["sources"] != part["sources"], LANDS_WITHIN)
     return {"header": header, "held": held, "readings": len(kept)}
 
 
@@ -211,7 +213,7 @@ def refused(laptop: LaptopTarget, spoiled: dict[str, Any]) -> Any:
         rows: list[dict[str, Any]] = laptop.ratchet("logs", "--since", "5")
         return [row for row in rows if row["level"] == "ERROR" and OTHER_COLUMNS in row["message"]]
 
-    logged = until(told, 30)
+    logged = until(told, LANDS_WITHIN)
     ran = laptop.ratchet("run", "energy", code=1)
     laptop.client("s3").delete_object(Bucket=laptop.store.bucket, Key=OTHER_COLUMNS)
     return {**ran, "logged": logged[0]["message"], "lease": laptop.document(ENERGY.keys.lease())}
@@ -253,6 +255,7 @@ def test_a_meters_file_lands_when_it_is_created(laptop: LaptopTarget, uploaded: 
 def test_a_file_of_other_columns_is_an_error_that_names_it(refused: Any) -> None:
     said = f"The first line of {OTHER_COLUMNS} ('when;watts') has the columns of no layout (uci: Date;Time"
     assert refused["logged"].startswith(f"SourceMismatch: {said}")
+    assert "hourly: datetime,Global_active_power): correct the file or source.layouts" in refused["logged"]
     assert (refused["outcome"], refused["error"]) == ("failed", "SourceMismatch")
     assert refused["reason"].startswith(said)
     assert refused["lease"]["state"] == "free"
@@ -279,7 +282,7 @@ def test_lines_that_are_no_readings_are_set_aside_and_counted_for(
     rows = pq.read_table(io.BytesIO(kept.body)).to_pylist()
     assert sorted(row["reason"] for row in rows) == list(reasons)
     assert {"no reading"} < {row["row"] for row in rows}
-    assert readings(laptop)[0]["records"] == spoiled["readings"]
+    assert spoiled["readings"] in {part["records"] for part in readings(laptop)}
 
 
 def test_a_forecast_is_a_line_for_every_horizon(
@@ -312,7 +315,7 @@ def test_newer_readings_land_by_themselves_and_are_forecast_from(
     laptop: LaptopTarget, spoiled: dict[str, Any], uploaded: dict[str, Any], forecast: Any
 ) -> None:
     laptop.store.put(f"{INCOMING}newest.csv", b"".join([spoiled["header"], *spoiled["held"]]))
-    until(lambda: len(readings(laptop)) == 2, 30)
+    until(lambda: len(readings(laptop)) == 2, LANDS_WITHIN)
     _, *origins = ends(spoiled, uploaded)
     assert laptop.ratchet("score", "energy")["scored"] == [iso(origin) for origin in origins]
     assert len(answers(laptop, iso(origins[-1]))) == HORIZONS

@@ -26,8 +26,8 @@ from ratchet.sensors.recent import Recent
 from ratchet.sensors.samples import Machine, Samples
 from ratchet.store import Listed, ObjectStore
 
-KEPT_BYTES = 384 << 20
-"""Of what was read, in memory."""
+KEPT_BYTES, ENTRY_BYTES = 384 << 20, 500
+"""Of what was read, in memory, and of what it takes to keep anything at all."""
 DAY = timedelta(days=1)
 LANDED = timedelta(minutes=1)
 """How long it is not asked again which days have landed: it is a listing of all that ever have."""
@@ -80,7 +80,7 @@ class History:
         at, listed = held
         if not timedelta() <= now - at < LANDED:
             listed = {each.key: each for each in store.list(f"{keys.landing_root(table)}dt=")}
-            self._recent.put(LANDED, (now, listed), 1000 * len(listed))
+            self._recent.put(LANDED, (now, listed), ENTRY_BYTES * len(listed))
         names = {day: f"dt={day.isoformat()}" for day in span}
         return {
             day: listed[keys.part(table, name)]
@@ -96,7 +96,7 @@ class History:
         days = {newest, newest + DAY} | {day for day in absent if now - self._emptied(machine, day) >= EMPTY}
         found = dict(zip(days, pool.map(lambda day: self._list(files, machine, day), days), strict=True))
         for day in (day for day, listed in found.items() if day < newest and not listed):
-            self._recent.put((machine, day), now, 1)
+            self._recent.put((machine, day), now, ENTRY_BYTES)
         return {day: listed for day, listed in found.items() if listed}
 
     def _emptied(self, machine: Machine, day: date) -> datetime:
@@ -121,7 +121,7 @@ class History:
             some = missing[first : first + AT_ONCE]
             for key, value in zip(some, pool.map(lambda key: wanted[key](), some), strict=True):
                 known[key] = value
-                self._recent.put(key, value, value.nbytes)
+                self._recent.put(key, value, ENTRY_BYTES + value.nbytes)
         return known
 
     def _part(self, store: ObjectStore, key: str) -> "_Part":
@@ -140,7 +140,7 @@ class History:
         for file in listed:
             hours.add(known[_tag(file)].samples)
         table = hours.table()
-        self._recent.put(digest(listed), table, table.nbytes)
+        self._recent.put(digest(listed), table, ENTRY_BYTES + table.nbytes)
         return table
 
 
