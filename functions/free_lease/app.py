@@ -18,11 +18,13 @@ def handler(event: dict[str, Any], context: object, ports: Any = wiring, clock: 
     detail, store, executions = event["detail"], ports.store(), ports.executions()
     execution, started = detail["executionArn"], datetime.fromtimestamp(detail["startDate"] / 1000, UTC)
     # Machines are named <stack>-<pipeline>.
-    keys = load(detail["stateMachineArn"].rpartition("-")[2]).keys
+    pipeline = load(detail["stateMachineArn"].rpartition("-")[2])
+    keys = pipeline.keys
     end = {"execution": execution, "outcome": detail["status"].lower()}
     # The claim first, and whether or not the lease is held: an execution may die between the two.
     document = json.loads(detail["input"] or "null")
-    run_ts = claim.bury(store, keys, executions, clock, document=document, started=started, **end)
+    asked = {"document": document, "takes": pipeline.takes}
+    run_ts = claim.bury(store, keys, executions, clock, **asked, started=started, **end)
     freed = lease.free(store, keys, executions, execution=execution)
     logger.info("Execution ended", run_ts=run_ts, freed=freed, **end)
     return {"status": "freed" if freed else "not_held"}

@@ -82,7 +82,7 @@ def test_a_resumed_run_takes_no_other_input() -> None:
 
 
 def buried(store: MemoryStore, clock: Clock, document: object, execution: str = "a") -> str | None:
-    whose = {"execution": execution, "started": clock(), "outcome": "aborted"}
+    whose = {"execution": execution, "started": clock(), "outcome": "aborted", "takes": ("limit", "sinceTs")}
     return claim.bury(store, KEYS, Executions(), clock, document=document, **whose)  # type: ignore[arg-type]
 
 
@@ -91,6 +91,7 @@ def test_the_run_of_an_execution_that_died_follows_from_its_input_and_its_start(
     assert buried(store, clock, SLOT) == RUN
     assert buried(store, clock, {}) == "2026-11-21T04-00-07Z"
     assert buried(store, clock, {"limit": "lots"}) is None
+    assert buried(store, clock, {"month": "2025-06"}) is None
     assert buried(store, clock, {"resume": "2020-01-01T00-00-00Z"}) is None
 
 

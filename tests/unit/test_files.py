@@ -70,6 +70,16 @@ def test_a_part_lands_anew_when_its_files_are_others(store: MemoryStore, change:
     assert store.objects[f"rul/landing/hours/dt={DAY}.parquet"].etag != before_it
 
 
+def test_a_day_whose_files_are_all_gone_lands_with_nothing(store: MemoryStore) -> None:
+    fleet(store, days=2)
+    landed(store, sensors())
+    for key in [key for key in store.objects if f"date={DAY}" in key]:
+        store.delete(key)
+    assert land.survey(store, store, sensors(), RUN, None).parts == [f"dt={DAY}"]
+    assert landed(store, sensors()).done
+    assert part.landed(store, sensors().keys, "hours")[f"dt={DAY}"].rows == 0
+
+
 def test_of_two_that_land_at_once_the_one_that_is_overwritten_is_found(store: MemoryStore) -> None:
     fleet(store, days=1)
     landed(store, sensors())

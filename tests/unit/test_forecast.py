@@ -14,6 +14,7 @@ from ratchet.errors import BadBundle, BadConfiguration, BadInput, SourceMismatch
 from ratchet.files import land
 from ratchet.instants import iso
 from ratchet.meters import online
+from ratchet.meters.calendar import holidays_of
 from ratchet.meters.forecast import Forecast
 from ratchet.meters.kind import Source, own_step
 from ratchet.meters.series import Series
@@ -139,7 +140,7 @@ def test_a_file_without_readings_lands_with_none_or_is_refused(store: MemoryStor
 
 @pytest.mark.parametrize("name", ["energy/incoming/none.csv", "file=0123", "../x", "returns/incoming/a.csv"])
 def test_a_file_that_is_not_there_is_refused(store: MemoryStore, name: str) -> None:
-    with pytest.raises(BadInput, match="no CSV file below energy/incoming/"):
+    with pytest.raises(BadInput, match=r"no files of .* below energy/incoming/"):
         land.land(store, store, meters(), name)
 
 
@@ -174,9 +175,7 @@ def test_files_overlap_and_the_one_of_the_later_name_stands(store: MemoryStore) 
     found = online.read(store, meters())
     first, second = (store.objects[key] for key in sorted(k for k in store.objects if k.endswith(".parquet")))
     assert first != second
-    later = sorted(Source(meters()).plan(store, Source(meters()).span(RUN, None)))
-    overlapping = 2.0 if later[-1] == Source(meters()).name_of("energy/incoming/b.csv") else 1.0
-    np.testing.assert_allclose(found.values, [1.0] * 24 + [overlapping] * 24 + [2.0] * 24)
+    np.testing.assert_allclose(found.values, [1.0] * 24 + [2.0] * 24 + [2.0] * 24)
 
 
 def test_minutes_that_are_no_whole_steps_are_named() -> None:
@@ -185,9 +184,34 @@ def test_minutes_that_are_no_whole_steps_are_named() -> None:
 
 
 def test_an_unknown_country_is_named() -> None:
-    pipeline = meters(holidays="XX")
     with pytest.raises(BadConfiguration, match="no country 'XX'"):
-        Forecast(pipeline, 60).rows(Series(0, 60, np.ones(400)), np.array([300]))
+        holidays_of("XX", 2026, 2026)
+
+
+def test_holidays_reach_some_years_ahead_and_are_those_of_the_country() -> None:
+    assert {"2026-07-14", "2029-07-14"} <= holidays_of("FR", 2026, 2026)
+    assert "2026-11-26" not in holidays_of("FR", 2026, 2026)
+    assert holidays_of(None, 2026, 2026) == frozenset()
+
+
+def test_a_forecast_goes_by_the_holidays_of_the_model(store: MemoryStore, tmp_path: Path) -> None:
+    store.put(KEY, csv_hours(START, series(10)))
+    landed(store, meters())
+    found, now = {}, START + timedelta(days=10)
+    for days in ((), ("2026-10-30",)):
+        loaded = champion(store, tmp_path / str(len(days)), holidays=list(days))
+        inputs = online.inputs(meters(), loaded, store, None, now)
+        found[days] = inputs.features[:, Forecast(meters(), 60).inputs().index("holiday")]
+    assert found[()].sum() == 0 < found["2026-10-30",].sum()
+
+
+def test_a_file_that_is_gone_no_longer_counts(store: MemoryStore) -> None:
+    store.put(KEY, csv_hours(START, [60.0] * 48))
+    landed(store, meters())
+    store.delete(KEY)
+    assert land.survey(store, store, meters(), RUN, None).parts == [Source(meters()).name_of(KEY)]
+    assert landed(store, meters()).tables["readings"]["rows"] == 0
+    assert not len(online.read(store, meters()).values)
 
 
 def champion(store: MemoryStore, folder: Path, **about: Any) -> Champion:

@@ -84,6 +84,19 @@ def test_shares_that_do_not_grow_or_have_no_median_are_refused(
         fit(rows(ROWS, 1), outcome, shares=shares, parameters={}, **FITTING)
 
 
+def test_calibrated_by_rows_that_were_not_learned_the_shares_lie_below(model: Quantiles) -> None:
+    chance, x = np.random.default_rng(8), rows(ROWS, 8)
+    y = np.nan_to_num(x[:, 0]) + 3 * chance.normal(size=ROWS)
+    drawn = (y[:, None] <= model.predict(x)).mean(axis=0)
+    assert np.abs(drawn - SHARES).max() > 0.1
+    moved = model.calibrated(x, y, SHARES)
+    np.testing.assert_allclose(
+        (y[:, None] <= moved.predict(x)).mean(axis=0)[[0, 1, 3, 4]], [0.05, 0.1, 0.9, 0.95], atol=0.01
+    )
+    np.testing.assert_array_equal(moved.predict(x)[:, 2], model.predict(x)[:, 2])
+    np.testing.assert_array_equal(answered(moved.graph(), x), moved.predict(x).astype(np.float32))
+
+
 def test_bags_that_are_not_alike_do_not_stand_side_by_side(model: Quantiles, outcome: NDArray[np.float32]) -> None:
     x = rows(ROWS, 1)
     two = bag.fit(x, outcome, parameters={"objective": "quantile", "alpha": 0.5}, **{**FITTING, "bags": 2})

@@ -142,6 +142,7 @@ def bury(
     clock: Clock,
     *,
     document: object,
+    takes: Collection[str],
     execution: str,
     started: datetime,
     outcome: str,
@@ -151,7 +152,7 @@ def bury(
     The claim is taken in the execution's name first: one that is still on its way then finds that the run has ended.
     """
     try:
-        request = parse_request(document)
+        request = parse_request(document, takes)
         ours, standing = take(store, keys, executions, clock, request=request, execution=execution, started=started)
     except BadInput:
         return None

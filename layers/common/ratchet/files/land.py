@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from ratchet.catalog import Pipeline
+from ratchet.errors import BadInput
 from ratchet.extraction.source import Marker
 from ratchet.files import kind as kinds
 from ratchet.files import part as parts
@@ -37,8 +38,10 @@ class Extraction:
 def survey(store: ObjectStore, files: ObjectStore, pipeline: Pipeline, run_ts: str, month: str | None) -> Extraction:
     """Which parts of a run's span are not what their files say. Raises ForeignDocument, BadInput for the month."""
     source, keys = kinds.of(pipeline), pipeline.keys
-    planned = source.plan(files, source.span(run_ts, month))
-    landed = parts.landed(store, keys, source.table)
+    span = source.span(run_ts, month)
+    planned, landed = source.plan(files, span), parts.landed(store, keys, source.table)
+    # What has landed of files that are gone lands anew, with nothing in it.
+    planned = {**{name: [] for name in span.of(landed)}, **planned}
     pending = [
         name
         for name, listed in planned.items()
@@ -60,6 +63,8 @@ def land(store: ObjectStore, files: ObjectStore, pipeline: Pipeline, name: str) 
     listed = source.files_of(files, name)
     sources = parts.digest(listed)
     found = parts.read(store, keys.part_document(source.table, name))
+    if not listed and found is None:
+        raise BadInput(f"There are no files of '{name}' below {source.prefix}.")
     if found is not None and parts.is_current(store, keys, source.table, found, sources):
         return Extraction(True, 0, 0, [], {source.table: _told(found)})
     content, seed = source.read(files, listed), _marker(files, source.prefix)

@@ -39,10 +39,12 @@ def digest(files: Iterable[Listed]) -> str:
 
 
 def landed(store: ObjectStore, keys: Keys, table: str) -> dict[str, Part]:
-    """All parts of a table by name, in order. Raises ForeignDocument."""
+    """All parts of a table by name, in the order of their files where each is one. Raises ForeignDocument."""
     documents = [each.key for each in store.list(keys.landing_root(table)) if each.key.endswith(".json")]
-    found = [read(store, key) for key in documents]
-    return {part.name: part for part in found if part}
+    found = [part for part in (read(store, key) for key in documents) if part]
+    # Of files that overlap, the one of the later name stands.
+    found.sort(key=lambda part: str(part.about.get("file", part.name)))
+    return {part.name: part for part in found}
 
 
 def read(store: ObjectStore, key: str) -> Part | None:

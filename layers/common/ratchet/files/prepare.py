@@ -54,12 +54,8 @@ def make(store: ObjectStore, pipeline: Pipeline, order: Order, folder: Path) -> 
 def of_span(store: ObjectStore, pipeline: Pipeline, run_ts: str, month: str | None) -> dict[str, Part]:
     """The parts that a run looks at. Raises ForeignDocument, BadInput."""
     source = kinds.of(pipeline)
-    span = source.span(run_ts, month)
     found = parts.landed(store, pipeline.keys, source.table)
-    if span.first is None:
-        return found
-    names = {f"dt={day.isoformat()}" for day in span.days()}
-    return {name: part for name, part in found.items() if name in names}
+    return {name: found[name] for name in source.span(run_ts, month).of(found)}
 
 
 def sampled(examples: Examples, count: int, seed: str) -> Examples:

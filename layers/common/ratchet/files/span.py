@@ -1,5 +1,6 @@
 """The stretch of a source that a run looks at. Pure functions."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from zoneinfo import ZoneInfo
@@ -14,6 +15,11 @@ class Span:
 
     first: date | None = None
     last: date | None = None
+
+    def of(self, parts: Iterable[str]) -> list[str]:
+        """The names of parts that lie in it; without an end all do."""
+        days = {f"dt={day.isoformat()}" for day in self.days()}
+        return [name for name in parts if self.first is None or name in days]
 
     def days(self) -> list[date]:
         """Every day of it."""

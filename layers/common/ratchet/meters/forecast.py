@@ -4,8 +4,7 @@ Training makes rows of many origins here, serving those of the last one: the sam
 """
 
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from functools import lru_cache
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -29,6 +28,8 @@ class Forecast:
 
     pipeline: Pipeline
     step_minutes: int
+    holidays: frozenset[str] = frozenset()
+    """Local dates."""
 
     @property
     def shape(self) -> Any:
@@ -55,8 +56,7 @@ class Forecast:
         make, shape = self.pipeline.module("features"), self.shape
         start = EPOCH + timedelta(microseconds=series.start)
         count = len(series.values) + shape.horizon
-        days = _holidays(self.pipeline.source_as(MeterFiles).holidays, start.year, _year(series) + 1)
-        wall = make.Wall.of(start, count, self.step_minutes, self.pipeline.time_zone, days)
+        wall = make.Wall.of(start, count, self.step_minutes, self.pipeline.time_zone, self.holidays)
         rows: NDArray[np.float32] = make.rows(series.values, wall, origins, shape)
         return rows
 
@@ -91,7 +91,11 @@ class Forecast:
             groups=np.char.zfill(minutes.astype(str), 4) if len(minutes) else np.empty(0, "<U4"),
             baselines={name: each[kept] for name, each in used.items()},
             left_out={reason: count for reason, count in left_out.items() if count},
-            about={"inputs": self.inputs(), "step_minutes": self.step_minutes},
+            about={
+                "inputs": self.inputs(),
+                "step_minutes": self.step_minutes,
+                "holidays": sorted(self.holidays),
+            },
         )
 
     def _some(self, series: Series, origins: NDArray[np.int64], kept: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -109,21 +113,3 @@ def _before(values: NDArray[np.float64], target: NDArray[np.int64], steps: int) 
     found = np.full(len(target), np.nan)
     found[there] = values[at[there]]
     return found
-
-
-def _year(series: Series) -> int:
-    return (EPOCH + timedelta(microseconds=series.end)).year
-
-
-@lru_cache(maxsize=4)
-def _holidays(country: str | None, first: int, last: int) -> frozenset[str]:
-    """Local dates of a country's holidays. Raises BadConfiguration for a country that the library does not know."""
-    if country is None:
-        return frozenset()
-    import holidays
-
-    try:
-        found = holidays.country_holidays(country, years=range(first, last + 1))
-    except NotImplementedError as error:
-        raise BadConfiguration(f"source.holidays: there is no country '{country}'; take its ISO code.") from error
-    return frozenset(each.isoformat() for each in found if isinstance(each, date))

@@ -4,7 +4,8 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from ratchet.catalog import MeterFiles, Pipeline
 from ratchet.errors import BadInput, SourceMismatch
-from ratchet.extraction.source import Rejected
+from ratchet.extraction.source import EPOCH, Rejected
 from ratchet.files.kind import Content, Examples
 from ratchet.files.part import Part
 from ratchet.files.span import Span
@@ -77,14 +78,15 @@ class Source:
         return part_name(asked) if asked.startswith(self.prefix) else asked
 
     def files_of(self, files: ObjectStore, name: str) -> list[Listed]:
-        """The file of a part. Raises BadInput."""
-        found = self.plan(files, Span()).get(name)
-        if found is None:
-            raise BadInput(f"'{name}' is no CSV file below {self.prefix}.")
-        return found
+        """The file of a part, none where it is gone."""
+        return self.plan(files, Span()).get(name, [])
 
     def read(self, files: ObjectStore, listed: list[Listed]) -> Content:
         """What the file's readings come to by steps; a block of it is in memory at a time. Raises SourceMismatch."""
+        if not listed:
+            step = self.declared.step_minutes
+            rows = SCHEMA.with_metadata({"step_minutes": str(step)}).empty_table()
+            return Content(rows, 0, {}, {}, asdict(File("", step, 0)), [])
         key, aside = listed[0].key, Aside()
         with TemporaryDirectory() as folder:
             path = Path(folder, "readings.csv")
@@ -136,7 +138,11 @@ class Source:
     def examples(self, parts: Iterator[pa.Table], until: datetime) -> Examples:
         """A row per origin and horizon whose outcome is known at `until`."""
         series = Series.of(parts)
-        return Forecast(self.pipeline, series.step_minutes).examples(series, until)
+        first, last = (EPOCH + timedelta(microseconds=each) for each in (series.start, series.end))
+        # By name: scoring reads parts too, and does without the library, since the model has its days.
+        calendar = import_module("ratchet.meters.calendar")
+        days = calendar.holidays_of(self.declared.holidays, first.year, last.year)
+        return Forecast(self.pipeline, series.step_minutes, days).examples(series, until)
 
     def _layout(self, path: Path, key: str) -> tuple[Layout, float]:
         """The layout whose columns the first line names. Raises SourceMismatch."""

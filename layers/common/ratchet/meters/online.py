@@ -31,7 +31,8 @@ def inputs(pipeline: Pipeline, champion: Champion, store: ObjectStore, last: dat
     BadBundle for a model of another step or of other inputs, ForeignDocument.
     """
     series = read(store, pipeline)
-    forecast = Forecast(pipeline, series.step_minutes)
+    days = frozenset(champion.model.about.get("holidays", ()))
+    forecast = Forecast(pipeline, series.step_minutes, days)
     newest = _known(series, now)
     first = newest
     if last is not None:

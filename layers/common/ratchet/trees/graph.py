@@ -33,15 +33,20 @@ def translate(
 
 
 def side_by_side(
-    *bags: Sequence[Mapping[str, Any]], floats: bool = False, median: int | None = None
+    *bags: Sequence[Mapping[str, Any]],
+    floats: bool = False,
+    shifts: Sequence[float] | None = None,
+    median: int | None = None,
 ) -> onnx.ModelProto:
-    """The graph of several means on the same inputs, their outputs one after the other.
+    """The graph of several means on the same inputs, their outputs one after the other, each with its shift added.
 
     Where outputs are quantiles in growing order, `median` is the one from which those on either side are kept from
     crossing (`ratchet.trees.quantiles.uncrossed`). Raises UnsupportedTrees.
     """
     graph = _Graph(of_bags(bags), floats)
     told = graph.transformed()
+    if shifts is not None:
+        told = graph.add("Add", told, graph.constant(np.array(shifts)))
     return graph.model(told if median is None else graph.uncrossed(told, median))
 
 

@@ -56,6 +56,9 @@ class Recipe(Protocol):
     def train(self, x: Floats, y: Floats, names: Sequence[str], knobs: Namespace) -> Model:
         """A model of the rows [N, inputs]."""
 
+    def calibrate(self, model: Any, x: Floats, y: Floats) -> Model:
+        """The model, set right by rows that it has not learned from."""
+
     def loss(self, answers: Answers, y: Floats) -> float:
         """What training makes small."""
 
@@ -79,6 +82,7 @@ def carry_out(job: Job, recipe: Recipe, tell: Callable[[str], None]) -> None:
         job = replace(job, knobs=Namespace(**{**vars(job.knobs), **found.values}))
         metrics["search"] = {"chosen": found.values, "trials": found.trials}
     model = recipe.train(data.x["train"], data.y["train"], data.inputs, job.knobs)
+    model = recipe.calibrate(model, data.x["validation"], data.y["validation"])
     answers = _answers(model, data.x["validation"])
     metrics |= _losses(model, recipe, data, answers)
     tell(f"train_loss={metrics['train_loss']:.6f} validation_loss={metrics['validation_loss']:.6f}")

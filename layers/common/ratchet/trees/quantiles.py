@@ -1,7 +1,7 @@
 """Quantiles of one outcome: a bag of models for each share, of which the answers of a row never cross."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,24 +19,43 @@ MEDIAN = 0.5
 
 @dataclass(frozen=True)
 class Quantiles:
-    """A bag for each share of outcomes below its answers, in growing order; `median` is the place of the middle one."""
+    """A bag for each share of outcomes below its answers, in growing order; `median` is the place of the middle one.
+
+    `shifts` are added to the answers of each before they are kept from crossing.
+    """
 
     bags: tuple[Bag, ...]
     median: int
+    shifts: tuple[float, ...]
 
     def predict(self, x: Floats) -> NDArray[np.float64]:
         """float64 [N, quantiles] for [N, inputs], by LightGBM itself."""
-        return uncrossed(np.column_stack([each.predict(x) for each in self.bags]), self.median)
+        return uncrossed(self._alone(x) + self.shifts, self.median)
+
+    def calibrated(self, x: Floats, y: NDArray[np.floating], shares: Sequence[float]) -> "Quantiles":
+        """Shifted so that of outcomes [N], which training has not seen, the shares lie below; the median stays.
+
+        Trees that have learned rows by heart draw the quantiles too near to each other (conformalized quantile
+        regression: Romano, Patterson, Candès, NeurIPS 2019; here each side by itself).
+        """
+        away = y[:, None] - self._alone(x)
+        shifts = [float(np.quantile(column, share)) for column, share in zip(away.T, shares, strict=True)]
+        shifts[self.median] = 0.0
+        return replace(self, shifts=tuple(shifts))
 
     def graph(self) -> "onnx.ModelProto":
         """float32 `features` [N, inputs] to float32 `predictions` [N, quantiles]. Raises UnsupportedTrees."""
         from ratchet.trees.graph import side_by_side
 
-        return side_by_side(*(each.dumps() for each in self.bags), floats=True, median=self.median)
+        dumps = (each.dumps() for each in self.bags)
+        return side_by_side(*dumps, floats=True, shifts=self.shifts, median=self.median)
 
     def importance(self, x: Floats) -> NDArray[np.float64]:
         """float64 [inputs]: what moves the median, as `Bag.importance` has it."""
         return self.bags[self.median].importance(x)
+
+    def _alone(self, x: Floats) -> NDArray[np.float64]:
+        return np.column_stack([each.predict(x) for each in self.bags])
 
 
 def fit(
@@ -52,7 +71,8 @@ def fit(
             f"gate.quantiles must grow from target to target, with {MEDIAN} among them, not be {told}."
         )
     given = [{**parameters, "objective": "quantile", "alpha": share} for share in shares]
-    return Quantiles(tuple(bag.fit(x, y, parameters=each, **fitting) for each in given), shares.index(MEDIAN))
+    bags = tuple(bag.fit(x, y, parameters=each, **fitting) for each in given)
+    return Quantiles(bags, shares.index(MEDIAN), (0.0,) * len(bags))
 
 
 def uncrossed(told: NDArray[np.float64], median: int) -> NDArray[np.float64]:
