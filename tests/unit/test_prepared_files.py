@@ -146,6 +146,17 @@ def test_training_rows_that_are_not_as_declared_are_named(changes, tmp_path):
         training_data.read(channel(tmp_path, **changes))
 
 
+def test_a_column_that_is_there_twice_is_named(tmp_path):
+    path = channel(tmp_path) / "train.parquet"
+    table = pq.read_table(path)
+    pq.write_table(table.append_column("features", table["features"]), path)
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    manifest["digests"]["train"] = f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(BadInput, match="other columns than its manifest says"):
+        training_data.read(tmp_path)
+
+
 @pytest.mark.parametrize("body", [b"[", b"[]", b"{}", b"\xff", b"[" * 100_000])
 def test_a_manifest_that_is_none_is_named(body, tmp_path):
     (channel(tmp_path) / "manifest.json").write_bytes(body)

@@ -103,7 +103,8 @@ def _table(path: Path, manifest: dict[str, Any]) -> Any:
     nulls, twice = any(column.null_count for column in table.columns), len(found) < table.num_columns
     others = [name for name, kind in wanted.items() if found.get(name) != kind]
     # A missing input is NaN; null is none.
-    holes = vector is not None and any(chunk.flatten().null_count for chunk in table["features"].chunks)
-    if nulls or twice or others or holes or vector != (pa.float32(), manifest.get("feature_dim")):
+    whole = not twice and vector == (pa.float32(), manifest.get("feature_dim"))
+    holes = whole and any(chunk.flatten().null_count for chunk in table["features"].chunks)
+    if nulls or others or holes or not whole:
         raise BadInput(f"{path} has other columns than its manifest says; prepare the data again.")
     return table
