@@ -60,6 +60,7 @@ def prepare(path: Path) -> Any:
     """The number of rows for each part."""
     from ratchet.catalog import load
     from ratchet.files.dataset import write as write_dataset
+    from ratchet.files.span import Span
     from ratchet.meters.kind import Source
 
     pipeline = load("energy")
@@ -68,7 +69,7 @@ def prepare(path: Path) -> Any:
     def parts() -> Iterator[Any]:
         yield rows
 
-    examples = Source(pipeline).examples(parts(), datetime(2011, 1, 1, tzinfo=UTC))
+    examples = Source(pipeline).examples(parts(), Span(), datetime(2011, 1, 1, tzinfo=UTC))
     with tempfile.TemporaryDirectory() as folder:
         made = write_dataset(pipeline, examples, Path(folder))
     return made.counts

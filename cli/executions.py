@@ -76,7 +76,7 @@ def _input(pipeline: str, text: str, at: str | None, resume: str | None) -> dict
     if resume:
         document["resume"] = run_name(parse_instant(resume))
     # The machine checks it again; here a mistake costs no execution.
-    claim.parse_request(document, catalog.load(pipeline).takes)
+    claim.parse_request(document, catalog.load(pipeline).source.takes)
     return document
 
 

@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pipelines.rul.features import Windows, names, of_life
+from pipelines.rul.features import names, of_life
 from pipelines.rul.train import KNOBS, HoursLeft
+from ratchet.catalog import Windows
 from ratchet.trees.bag import Bag
 
 from quality import data
@@ -29,6 +30,8 @@ CAP, FOLDS, CUTS, BAGS, SEED = 125, 5, 30, 10, 42
 WINDOWS = ((5,), (5, 10, 20), (5, 10, 20, 40))
 LEAVES = (8, 15)
 BALANCES = (0.0, 0.5)
+REFERENCE, LONGEST = 10, 1000
+"""Cycles: the first of a life, from which it drifts, and more than any engine runs."""
 RESULTS = Path(__file__).parent / "results" / "fd001.json"
 
 
@@ -43,7 +46,7 @@ class Choice:
     @property
     def windows(self) -> Windows:
         """As the features take them."""
-        return Windows(self.rolling)
+        return Windows([*self.rolling], REFERENCE, LONGEST)
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ def inputs(pipeline: Pipeline) -> list[str]:
     """The names of the inputs, as a manifest has them; those of tables have none."""
     source = pipeline.source
     if isinstance(source, SensorFiles):
-        return rul.names(list(source.sensors), rul.Windows(tuple(source.windows.rolling), source.windows.reference))
+        return rul.names(list(source.sensors), source.windows)
     if isinstance(source, MeterFiles):
         step = source.step_minutes
         windows, around = ([each // step for each in told] for told in (source.windows_minutes, source.around_minutes))

@@ -15,7 +15,7 @@ FACTS = ("run_ts", "attempt", "scheduled", "limit", "skip_data_prep", "since_ts"
 def handler(event: dict[str, Any], context: object, ports: Any = wiring, clock: Clock = utc_now) -> dict[str, Any]:
     """Event and result: docs/contracts.md."""
     pipeline = load(event["pipeline"])
-    request = claim.parse_request(event["input"], pipeline.takes)
+    request = claim.parse_request(event["input"], pipeline.source.takes)
     whose = {"execution": event["execution"], "started": parse_instant(event["started"])}
     ours, standing = claim.take(ports.store(), pipeline.keys, ports.executions(), clock, request=request, **whose)
     logger.append_keys(pipeline=pipeline.name, run_ts=standing.run_ts)

@@ -23,7 +23,7 @@ def handler(event: dict[str, Any], context: object, ports: Any = wiring, clock: 
     end = {"execution": execution, "outcome": detail["status"].lower()}
     # The claim first, and whether or not the lease is held: an execution may die between the two.
     document = json.loads(detail["input"] or "null")
-    asked = {"document": document, "takes": pipeline.takes}
+    asked = {"document": document, "takes": pipeline.source.takes}
     run_ts = claim.bury(store, keys, executions, clock, **asked, started=started, **end)
     freed = lease.free(store, keys, executions, execution=execution)
     logger.info("Execution ended", run_ts=run_ts, freed=freed, **end)

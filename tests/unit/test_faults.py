@@ -4,15 +4,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ratchet.catalog import Fault
 from ratchet.errors import BadConfiguration
-from ratchet.sensors.faults import Rule, faults, lives, remaining
+from ratchet.sensors.faults import faults, lives, remaining
 
-RULE = Rule(begins=0.5, ends=0.25, hours=2)
+RULE = Fault(begins=0.5, ends=0.25, hours=2)
 NONE = np.empty(0, np.int64)
 SHARES = st.lists(st.sampled_from([0.0, 0.2, 0.3, 0.6, 1.0, np.nan]), max_size=30)
 
 
-def found(*shares: float, hours: list[int] | None = None, reported: list[int] = [], rule: Rule = RULE) -> list[int]:  # noqa: B006
+def found(*shares: float, hours: list[int] | None = None, reported: list[int] = [], rule: Fault = RULE) -> list[int]:  # noqa: B006
     """The indices of faulty hours of a machine with one sensor."""
     at = np.array(hours if hours is not None else range(len(shares)), np.int64)
     told = faults(at, np.array(shares)[:, None], np.array(reported, np.int64), rule)
@@ -52,7 +53,7 @@ def test_a_reported_failure_counts_from_the_next_hour_that_there_is() -> None:
 
 
 def test_one_hour_may_be_enough() -> None:
-    assert found(0, 0.6, 0, rule=Rule(0.5, 0.5, 1)) == [1]
+    assert found(0, 0.6, 0, rule=Fault(0.5, 0.5, 1)) == [1]
 
 
 @given(SHARES, st.integers(0, 30))
@@ -98,5 +99,5 @@ def test_nothing_comes_of_no_hours() -> None:
 
 @pytest.mark.parametrize("rule", [(0, 0, 1), (0.2, 0.5, 1), (1.5, 0.5, 1), (0.5, 0.25, 0)])
 def test_a_rule_that_makes_no_fault_is_refused(rule: tuple[float, float, int]) -> None:
-    with pytest.raises(BadConfiguration, match=r"data\.fault"):
-        Rule(*rule)
+    with pytest.raises(BadConfiguration, match=r"source\.fault"):
+        Fault(*rule)

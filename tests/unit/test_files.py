@@ -203,7 +203,7 @@ def test_a_sample_is_the_same_rows_for_the_same_run_and_others_for_another(store
     for number, run in enumerate([RUN, RUN, "2026-11-21T05-00-00Z"]):
         store.delete(pipeline.keys.manifest(run))
         manifest, file = prepared(store, pipeline, tmp_path / str(number), run, sample=400)
-        assert manifest["counts"]["rows"] == 400
+        assert sum(manifest["counts"][part] for part in PARTS) == 400
         assert manifest["sample"] == 400
         seen.append(instants(file("train"), "base_ts").tolist())
     assert seen[0] == seen[1] != seen[2]
@@ -227,12 +227,43 @@ def test_a_seed_marks_what_it_made(store: MemoryStore, tmp_path: Path) -> None:
     assert (manifest["synthetic"], manifest["source"]) == (True, "a test")
 
 
-@pytest.mark.parametrize("body", [b"no JSON", b"[]", b'{"synthetic": "yes"}', b"{}"])
-def test_a_mark_that_says_nothing_leaves_it_unknown(store: MemoryStore, tmp_path: Path, body: bytes) -> None:
+def test_a_mark_that_says_nothing_leaves_it_unknown(store: MemoryStore, tmp_path: Path) -> None:
     fleet(store)
-    store.put("EQUIPMENT/ratchet_seed.json", body)
+    store.put("EQUIPMENT/ratchet_seed.json", b"{}")
     landed(store, sensors())
     assert prepared(store, sensors(), tmp_path)[0]["synthetic"] is None
+
+
+@pytest.mark.parametrize("body", [b"no JSON", b"[]", b'{"synthetic": "yes"}', b'{"colour": "blue"}'])
+def test_a_mark_that_cannot_be_read_is_not_taken_for_real_data(store: MemoryStore, body: bytes) -> None:
+    fleet(store, days=1)
+    store.put("EQUIPMENT/ratchet_seed.json", body)
+    with pytest.raises(ForeignDocument, match=r"ratchet_seed\.json"):
+        landed(store, sensors())
+
+
+def test_another_range_of_a_sensor_lands_its_days_anew(store: MemoryStore) -> None:
+    fleet(store, days=2)
+    pipeline = sensors()
+    landed(store, pipeline)
+    source = pipeline.source_as(SensorFiles)
+    wider = {**source.sensors, "temperature": replace(source.sensors["temperature"], high=130)}
+    changed = replace(pipeline, source=replace(source, sensors=wider))
+    assert len(land.survey(store, store, changed, RUN, None).parts) == 2
+    assert land.survey(store, store, pipeline, RUN, None).done
+    other = replace(pipeline, source=replace(source, window_days=3))
+    assert land.survey(store, store, other, RUN, None).done
+
+
+def test_the_days_before_the_first_row_are_read_and_make_no_rows(store: MemoryStore, tmp_path: Path) -> None:
+    fleet(store, days=30)
+    pipeline = sensors(10)
+    landed(store, pipeline)
+    manifest, file = prepared(store, pipeline, tmp_path)
+    assert manifest["intervals"]["train"]["start"] == "2026-11-10T16:00:00Z"
+    running = matrix(file("train"))[:, manifest["about"]["inputs"].index("hours_running")]
+    # A life that began before the first row is known from its beginning.
+    assert running[0] > 0
 
 
 def test_records_that_broke_the_contract_are_counted_and_too_many_fail_the_run(

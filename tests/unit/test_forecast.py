@@ -12,6 +12,7 @@ import pytest
 from ratchet.catalog import Pipeline
 from ratchet.errors import BadBundle, BadConfiguration, BadInput, SourceMismatch, StaleInput
 from ratchet.files import land
+from ratchet.files.span import Span
 from ratchet.instants import iso
 from ratchet.meters import online
 from ratchet.meters.calendar import holidays_of
@@ -76,7 +77,7 @@ def test_rows_look_at_their_past_alone(store: MemoryStore, tmp_path: Path, cut: 
         tables = online._rows(
             other, source, f"energy/landing/readings/{source.name_of(KEY)}.parquet", _etag(other, source)
         )
-        examples = source.examples(iter([tables]), START + timedelta(days=40))
+        examples = source.examples(iter([tables]), Span(), START + timedelta(days=40))
         found[name] = {
             (base, end): row
             for base, end, row in zip(examples.base_ts.tolist(), examples.ends.tolist(), examples.features, strict=True)

@@ -1,6 +1,7 @@
 """A machine's row: training's to the last bit, whether its days have landed or not; and what is refused."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from ratchet.catalog import load
 from ratchet.errors import ForeignDocument, StaleInput, Unavailable
 from ratchet.files.kind import Examples
+from ratchet.files.span import Span
 from ratchet.sensors.history import History
 from ratchet.sensors.kind import Source
 from ratchet.sensors.online import Row, row
@@ -26,6 +28,14 @@ BARE = Machine("zone-2", "press", failed=[119], sensors=("temp", "vibration"), s
 FLEET = (WORN, QUIET, BARE)
 SOURCE = Source(load("rul"))
 KEYS = SOURCE.pipeline.keys
+HISTORY = 30
+"""Hours that FORGETFUL looks back at most: lives are longer."""
+FORGETFUL = Source(
+    replace(
+        SOURCE.pipeline,
+        source=replace(SOURCE.declared, windows=replace(SOURCE.declared.windows, history=HISTORY)),
+    )
+)
 
 
 class CountingStore(MemoryStore):
@@ -74,17 +84,23 @@ def at(hour: int, minute: int = 5) -> datetime:
     return START + timedelta(hours=hour, minutes=minute)
 
 
-def ask(store: MemoryStore, machine: Machine, now: datetime, history: History | None = None) -> Row:
-    rows = (history or History(SOURCE)).read(store, store, machine.name, now, lambda: False)
+def ask(
+    store: MemoryStore, machine: Machine, now: datetime, history: History | None = None, source: Source = SOURCE
+) -> Row:
+    rows = (history or History(source)).read(store, store, machine.name, now, lambda: False)
     assert rows is not None
-    return row(SOURCE, rows, "/".join(machine.name), now)
+    return row(source, rows, "/".join(machine.name), now)
+
+
+def learned(written: dict[str, Stored], source: Source) -> Examples:
+    """Training's rows of these days."""
+    parts = (pa.BufferReader(each.body) for key, each in sorted(written.items()) if key.endswith(".parquet"))
+    return source.examples(map(pq.read_table, parts), Span(), START + timedelta(days=DAYS))
 
 
 @pytest.fixture(scope="module")
 def trained(written: dict[str, Stored]) -> Examples:
-    """Training's rows of these days."""
-    parts = (pa.BufferReader(each.body) for key, each in sorted(written.items()) if key.endswith(".parquet"))
-    return SOURCE.examples(map(pq.read_table, parts), START + timedelta(days=DAYS))
+    return learned(written, SOURCE)
 
 
 @pytest.mark.parametrize("landed", [0, DAYS - 1, DAYS])
@@ -103,6 +119,19 @@ def test_a_row_is_that_of_training_to_the_last_bit(
         assert ours.features.tobytes() == trained.features[index : index + 1].tobytes(), (machine, hour)
         compared += 1
     assert compared > 50
+
+
+def test_a_row_looks_back_as_far_as_training_did_however_much_more_there_is(written: dict[str, Stored]) -> None:
+    store, history = CountingStore(), History(FORGETFUL)
+    store.objects = dict(written)
+    trained = learned(written, FORGETFUL)
+    running = trained.features[:, SOURCE.inputs().index("hours_running")]
+    assert running.max() == HISTORY - 1
+    for index in range(0, len(trained.base_ts), 3):
+        hour = int((trained.base_ts[index] // 1_000_000 - START.timestamp()) // 3600)
+        machine = next(each for each in FLEET if "/".join(each.name) == trained.groups[index])
+        ours = ask(store, machine, at(hour), history, FORGETFUL)
+        assert ours.features.tobytes() == trained.features[index : index + 1].tobytes(), (machine, hour)
 
 
 def test_the_rows_that_are_compared_are_of_all_kinds(trained: Examples) -> None:

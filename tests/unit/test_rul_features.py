@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pipelines.rul.features import Windows, names, of_life
+from pipelines.rul.features import names, of_life
+from ratchet.catalog import Windows
 from ratchet.errors import BadInput
 
 SENSORS = ("temperature", "active_power", "reactive_power")
-WINDOWS = Windows((5, 10), 4)
+WINDOWS = Windows([5, 10], 4, 1000)
 
 
 def life(count: int, seed: int = 1, gaps: bool = True) -> tuple[np.ndarray, np.ndarray]:

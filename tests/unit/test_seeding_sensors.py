@@ -147,7 +147,7 @@ def test_outliers_alone_make_no_fault_however_often_sensors_are_sampled(every: i
         assert 0.03 < outside[:, 0].mean() < 0.07
         hours, which = np.unique(minutes // 60, return_inverse=True)
         shares = np.stack([np.bincount(which, column) / np.bincount(which) for column in outside.T], axis=1)
-        rule = faults.Rule(SOURCE.fault.begins, SOURCE.fault.ends, SOURCE.fault.hours)
+        rule = SOURCE.fault
         assert not faults.faults(hours, shares, np.empty(0, np.int64), rule).any()
 
 

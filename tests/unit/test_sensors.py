@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ratchet.catalog import Sensor
 from ratchet.errors import BadConfiguration
 from ratchet.sensors import samples
 from ratchet.sensors.hours import Hours
-from ratchet.sensors.layout import Layout, Sensor
+from ratchet.sensors.layout import Layout
 from ratchet.sensors.samples import read
 
 LAYOUT = Layout(

@@ -4,12 +4,13 @@ The only module that knows where pipelines live; nothing here imports them befor
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field
 from importlib import import_module, resources
-from types import ModuleType, UnionType
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from math import inf
+from types import ModuleType
+from typing import Any, ClassVar, Literal, TypeVar
 
+from ratchet.declared import declared
 from ratchet.errors import BadConfiguration, UnknownPipeline
 from ratchet.keys import Keys
 
@@ -26,9 +27,10 @@ class Table:
 
 @dataclass(frozen=True)
 class Tables:
-    """Rows of tables, and how they are paged."""
+    """Rows of tables, and how they are paged; `takes` is what an execution may ask for besides what all may."""
 
-    kind: str
+    takes: ClassVar = ("limit", "sinceTs")
+    kind: Literal["tables"]
     canary: str
     page_rows: int
     overlap_minutes: int
@@ -41,17 +43,24 @@ class Sensor:
     """A sensor's names in the records and its range in its own unit; without one it is never out of range."""
 
     names: list[str]
-    low: float | None = None
-    high: float | None = None
+    low: float = -inf
+    high: float = inf
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What lasts long enough to be one: shares of an hour out of range, and hours (ratchet/sensors/faults.py)."""
+    """A sensor is at fault from the first of `hours` hours in a row of which it spends the share `begins` out of range,
+    until an hour of which it spends less than `ends`.
+    """
 
     begins: float
     ends: float
     hours: int
+
+    def __post_init__(self) -> None:
+        """Raises BadConfiguration for shares that make no fault, or one without an end."""
+        if not 0 < self.ends <= self.begins <= 1 or self.hours < 1:
+            raise BadConfiguration("source.fault takes 0 < ends <= begins <= 1, and 1 hour or more.")
 
 
 @dataclass(frozen=True)
@@ -66,10 +75,13 @@ class Minimum:
 
 @dataclass(frozen=True)
 class Windows:
-    """Hours that rolling statistics look back over, and the first hours of a life, from which it drifts."""
+    """Hours: that rolling statistics look back over, each its own included; of the beginning of a life, from which it
+    drifts; and that a row knows at all, so that it is the same however much more there is to read.
+    """
 
     rolling: list[int]
     reference: int
+    history: int
 
 
 @dataclass(frozen=True)
@@ -80,7 +92,8 @@ class SensorFiles:
     `window_days` before its own; hours left are known up to `cap_hours`.
     """
 
-    kind: str
+    takes: ClassVar = ("month", "sample")
+    kind: Literal["sensors"]
     prefix: str
     category: str
     window_days: int
@@ -111,7 +124,8 @@ class MeterFiles:
     The step is `step_minutes`, or that of the files where it is coarser. `holidays` is a country by its ISO code.
     """
 
-    kind: str
+    takes: ClassVar = ("sample",)
+    kind: Literal["meters"]
     prefix: str
     layouts: dict[str, MeterLayout]
     step_minutes: int
@@ -126,9 +140,6 @@ class MeterFiles:
 
 
 Source = Tables | SensorFiles | MeterFiles
-KINDS: dict[str, type[Source]] = {"tables": Tables, "sensors": SensorFiles, "meters": MeterFiles}
-INPUTS = {"tables": ("limit", "sinceTs"), "sensors": ("month", "sample"), "meters": ("sample",)}
-"""What an execution may ask of a pipeline by the kind of its source, besides what all take."""
 SourceKind = TypeVar("SourceKind", Tables, SensorFiles, MeterFiles)
 
 
@@ -213,11 +224,6 @@ class Pipeline:
         """Where this pipeline's objects lie."""
         return Keys(self.prefix)
 
-    @property
-    def takes(self) -> tuple[str, ...]:
-        """What an execution may ask for besides what all pipelines take."""
-        return INPUTS[self.source.kind]
-
     def source_as(self, kind: type[SourceKind]) -> SourceKind:
         """The source of that kind. Raises BadConfiguration where it is of another."""
         if not isinstance(self.source, kind):
@@ -254,58 +260,7 @@ def load(name: str) -> Pipeline:
 def parse(document: object, where: str) -> Pipeline:
     """A pipeline from its document. Raises BadConfiguration with every fault at once."""
     faults: list[str] = []
-    pipeline: Pipeline = _parse(Pipeline, document, where, faults)
+    pipeline: Pipeline = declared(Pipeline, document, where, faults)
     if faults:
         raise BadConfiguration(" ".join(faults))
     return pipeline
-
-
-def _parse(kind: type, document: Any, where: str, faults: list[str]) -> Any:
-    """A dataclass from a mapping, with every missing, unknown and mistyped field in `faults`."""
-    if not isinstance(document, Mapping):
-        faults.append(f"{where} must be a mapping.")
-        return None
-    hints = get_type_hints(kind)
-    known = {each.name: each for each in fields(kind)}
-    needed = [name for name, each in known.items() if each.default is MISSING and each.default_factory is MISSING]
-    faults += [f"{where}: '{name}' is unknown." for name in document if name not in known]
-    faults += [f"{where}: '{name}' is missing." for name in needed if name not in document]
-    given = [name for name in known if name in document]
-    values = {name: _value(hints[name], document[name], f"{where}: {name}", faults) for name in given}
-    return None if faults else kind(**values)
-
-
-def _value(hint: Any, value: Any, where: str, faults: list[str]) -> Any:
-    if hint == Source:
-        kind = KINDS.get(str(value.get("kind"))) if isinstance(value, Mapping) else None
-        if kind is None:
-            faults.append(f"{where}: kind is not one of {', '.join(KINDS)}.")
-            return None
-        return _parse(kind, value, where, faults)
-    if is_dataclass(hint):
-        return _parse(hint, value, where, faults)  # type: ignore[arg-type]
-    if not isinstance(value, accepted := _accepted(hint)) or (
-        isinstance(value, bool) and not {bool, object} & set(accepted)
-    ):
-        faults.append(f"{where} is {value!r}, which is no {getattr(hint, '__name__', hint)}.")
-        return value
-    return _members(hint, value, where, faults)
-
-
-def _members(hint: Any, value: Any, where: str, faults: list[str]) -> Any:
-    """The parts of a list or a mapping, each of its own type."""
-    if isinstance(value, dict):
-        _, of = get_args(hint)
-        return {name: _value(of, each, f"{where}.{name}", faults) for name, each in value.items()}
-    if isinstance(value, list):
-        (of,) = get_args(hint)
-        return [_value(of, each, f"{where}[{index}]", faults) for index, each in enumerate(value)]
-    return value
-
-
-def _accepted(hint: Any) -> tuple[type, ...]:
-    if hint is Any:
-        return (object,)
-    if isinstance(hint, UnionType):
-        return tuple(each for member in get_args(hint) for each in _accepted(member))
-    return (int, float) if hint is float else (get_origin(hint) or hint,)

@@ -5,13 +5,14 @@ import json
 from random import Random
 from typing import Any
 
+from ratchet.catalog import Sensor
 from ratchet.errors import SourceMismatch
 from ratchet.meters.layout import Layout as MeterLayout
 from ratchet.meters.readings import Aside
 from ratchet.meters.readings import read as read_meter
 from ratchet.meters.steps import Steps
 from ratchet.sensors.hours import Hours
-from ratchet.sensors.layout import Layout, Sensor
+from ratchet.sensors.layout import Layout
 from ratchet.sensors.samples import read
 
 from tests.faults.hostile import changes

@@ -14,6 +14,7 @@ from ratchet.errors import ForeignDocument
 from ratchet.files import rows
 from ratchet.files.kind import Kind
 from ratchet.files.land import land
+from ratchet.files.span import Span
 from ratchet.meters.kind import Source as Meters
 from ratchet.sensors.kind import Source as Sensors
 
@@ -68,7 +69,7 @@ def check(data: bytes) -> str:
         found = rows.read(source, data[1:], "the/key")
     except ForeignDocument as error:
         return name_of(error)
-    made = source.examples(iter([found]), UNTIL)
+    made = source.examples(iter([found]), Span(), UNTIL)
     assert len(made.base_ts) == len(made.features) == len(made.targets)
     assert np.isfinite(made.targets).all()
     return "rows to learn from" if len(made.base_ts) else "rows"

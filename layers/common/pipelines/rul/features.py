@@ -5,23 +5,15 @@ output.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from ratchet.catalog import Windows
 from ratchet.errors import BadInput
 
 POWER = ("active_power", "reactive_power")
 """Sensors that together have a power factor."""
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Windows:
-    """Hours that rolling statistics look back over, their own included; first hours of a life, from which it drifts."""
-
-    rolling: tuple[int, ...] = (5, 10, 20)
-    reference: int = 10
 
 
 def names(sensors: Sequence[str], windows: Windows) -> list[str]:
@@ -37,29 +29,35 @@ def names(sensors: Sequence[str], windows: Windows) -> list[str]:
 def of_life(hours: NDArray[np.int64], values: Floats, sensors: Sequence[str], windows: Windows) -> NDArray[np.float32]:
     """float32 [T, columns] for a life of T hours (int64, growing, gaps allowed) and values float64 [T, sensors].
 
-    What a sensor did not say stays NaN and takes no part in a mean; a row looks at its own hour and those before it.
-    Raises BadInput for hours that do not grow and for another number of values.
+    What a sensor did not say stays NaN and takes no part in a mean. A row looks at its own hour and those before it, no
+    further back than `windows.history`, from where on a longer life counts as begun. Raises BadInput for hours that do
+    not grow and for another number of values.
     """
     if values.shape != (len(hours), len(sensors)) or (np.diff(hours) <= 0).any():
         raise BadInput(f"A life takes growing hours and [{len(hours)}, {len(sensors)}] values, not {values.shape}.")
     if not len(hours):
         return np.empty((0, len(names(sensors, windows))), np.float32)
     columns = [values]
-    reference = _reference(hours, values, windows.reference)
+    begun = hours[np.searchsorted(hours, hours - windows.history, "right")]
+    reference = _reference(hours, values, begun, windows.reference)
     seen = _backwards(hours, values, max(windows.rolling))
     for back in windows.rolling:
         mean, std = _statistics(seen[:, :back])
         columns += [mean, std, mean - reference]
     if set(POWER) <= set(sensors):
         columns.append(_power_factor(*(values[:, list(sensors).index(name)] for name in POWER)))
-    columns.append((hours - hours[0])[:, None])
+    columns.append((hours - begun)[:, None].astype(np.float64))
     return np.concatenate(columns, axis=1).astype(np.float32)
 
 
 def _backwards(hours: NDArray[np.int64], values: Floats, back: int) -> Floats:
     """[T, back, sensors]: the values of each row's hour, of the hour before it and so on; NaN where there is no row."""
-    wanted = hours[:, None] - np.arange(back)
-    at = np.searchsorted(hours, wanted)
+    return _at(hours, values, hours[:, None] - np.arange(back))
+
+
+def _at(hours: NDArray[np.int64], values: Floats, wanted: NDArray[np.int64]) -> Floats:
+    """[T, N, sensors]: the values of the hours `wanted` [T, N], none after a row's own; NaN where there is no row."""
+    at = np.searchsorted(hours, np.minimum(wanted, hours[:, None]))
     there = hours[at] == wanted
     return np.where(there[:, :, None], values[at], np.nan)
 
@@ -74,12 +72,9 @@ def _statistics(seen: Floats) -> tuple[Floats, Floats]:
         return mean, np.sqrt(np.square(away).sum(axis=1) / count)
 
 
-def _reference(hours: NDArray[np.int64], values: Floats, first: int) -> Floats:
-    """[T, sensors]: the mean of a life's first hours, as far as they have passed."""
-    known = np.isfinite(values) & (hours < hours[0] + first)[:, None]
-    with np.errstate(invalid="ignore"):
-        mean: Floats = np.where(known, values, 0).cumsum(axis=0) / known.cumsum(axis=0)
-    return mean
+def _reference(hours: NDArray[np.int64], values: Floats, begun: NDArray[np.int64], first: int) -> Floats:
+    """[T, sensors]: the mean of the first hours from `begun` [T] on, as far as they have passed."""
+    return _statistics(_at(hours, values, begun[:, None] + np.arange(first)))[0]
 
 
 def _power_factor(active: Floats, reactive: Floats) -> Floats:

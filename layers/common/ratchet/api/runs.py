@@ -53,7 +53,7 @@ def start(pipeline: Pipeline, store: ObjectStore, machine: Machine, clock: Clock
     """
     run = run_name(clock())
     document = {**wishes, "at": run}
-    claim.parse_request(document, pipeline.takes)
+    claim.parse_request(document, pipeline.source.takes)
     found = lease.read(store, pipeline.keys)
     if found and found[0].state == "held":
         holder = found[0].execution.rpartition(":")[2]

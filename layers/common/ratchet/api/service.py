@@ -54,7 +54,7 @@ class Service:
         name = "/".join(machine)
         rows = self.history.read(store, files, machine, now, late)
         if rows is None:
-            days = self.source.declared.window_days
+            days = self.source.history_days
             raise UnknownMachine(
                 f"There is no file and no record of {name} in the last {days} days: see zoneId, equipId."
             )

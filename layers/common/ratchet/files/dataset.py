@@ -1,5 +1,6 @@
 """Rows to `train.parquet` and `holdout.parquet`, with the facts for the manifest. Local files out."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,11 @@ from ratchet.tables.split import PARTS
 BATCH = 10_000
 
 
-def write(pipeline: Pipeline, examples: Examples, folder: Path) -> Dataset:
-    """Writes both files into `folder`. Raises BadConfiguration, ContractError for inputs of another number."""
+def write(pipeline: Pipeline, examples: Examples, folder: Path, *, sample: int = 0, seed: str = "") -> Dataset:
+    """Writes both files into `folder`; of a `sample` above 0 so many rows, the same ones for the same seed.
+
+    Raises BadConfiguration, ContractError for inputs of another number.
+    """
     data, rows = pipeline.data, len(examples.base_ts)
     width = sum(data.features.values())
     if examples.features.shape != (rows, width) or len(examples.about["inputs"]) != width:
@@ -29,19 +33,32 @@ def write(pipeline: Pipeline, examples: Examples, folder: Path) -> Dataset:
         )
     empty = np.empty(0, np.int8)
     codes = parts_of(examples.base_ts, examples.ends, examples.lives, data) if rows else empty
+    embargoed = int((codes == -1).sum())
+    if sample:
+        codes = _sampled(codes, sample, seed)
     chosen = {part: np.flatnonzero(codes == code) for code, part in enumerate(PARTS)}
     files = {name: folder / f"{name}.parquet" for name in ("train", "holdout")}
     learned = np.flatnonzero((codes == 0) | (codes == 1))
     told = np.array(PARTS)[codes[learned]]
     schema = _write(files["train"], pipeline, examples, learned, {"part": told}, {})
     _write(files["holdout"], pipeline, examples, chosen["holdout"], {}, examples.baselines)
-    counts: dict[str, Any] = {"rows": rows, "left_out": examples.left_out, "embargoed": int((codes == -1).sum())}
+    counts: dict[str, Any] = {"rows": rows, "left_out": examples.left_out, "embargoed": embargoed}
     counts |= {part: len(which) for part, which in chosen.items()}
     intervals = {part: _interval(examples, which) for part, which in chosen.items() if len(which)}
     values = examples.targets[chosen["train"]]
     quantiles = bool(pipeline.gate.quantiles)
     described = targets.describe(data.targets, values, quantiles=quantiles) if len(values) else {}
     return Dataset(files, counts, intervals, described, schema)
+
+
+def _sampled(codes: NDArray[np.int8], count: int, seed: str) -> NDArray[np.int8]:
+    """The parts of so many rows at random among those that have one; all others have none."""
+    rows = np.flatnonzero(codes >= 0)
+    chance = np.random.default_rng(int.from_bytes(hashlib.sha256(seed.encode()).digest()[:8]))
+    kept = chance.choice(rows, min(count, len(rows)), replace=False)
+    sampled = np.full_like(codes, -1)
+    sampled[kept] = codes[kept]
+    return sampled
 
 
 def _write(

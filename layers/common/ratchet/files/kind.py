@@ -1,7 +1,7 @@
 """What a kind of source that is files can do: landing, sufficiency and preparation are written against this port."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from importlib import import_module
 from typing import Any, Protocol
@@ -54,12 +54,6 @@ class Examples:
     left_out: dict[str, int]
     about: dict[str, Any]
 
-    def take(self, rows: NDArray[np.int64]) -> "Examples":
-        """Some of the rows."""
-        arrays = ("base_ts", "ends", "lives", "features", "targets", "groups")
-        chosen = {name: getattr(self, name)[rows] for name in arrays}
-        return replace(self, **chosen, baselines={name: each[rows] for name, each in self.baselines.items()})
-
 
 class Kind(Protocol):
     """One pipeline's source."""
@@ -71,6 +65,10 @@ class Kind(Protocol):
     @property
     def prefix(self) -> str:
         """Below it lie the files."""
+
+    @property
+    def reads(self) -> str:
+        """What of `pipeline.yaml` a part depends on, besides its files."""
 
     @property
     def schema(self) -> pa.Schema:
@@ -97,8 +95,8 @@ class Kind(Protocol):
     def shortage(self, parts: Mapping[str, Part]) -> str | None:
         """Which numbers of these parts are too small, in a sentence; None where all suffice. Raises ForeignDocument."""
 
-    def examples(self, parts: Iterator[pa.Table], until: datetime) -> Examples:
-        """Rows whose label is known at `until`."""
+    def examples(self, parts: Iterator[pa.Table], span: Span, until: datetime) -> Examples:
+        """Rows in the span whose label is known at `until`."""
 
 
 def of(pipeline: Pipeline) -> Kind:

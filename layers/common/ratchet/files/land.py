@@ -5,7 +5,6 @@ tag in the document tells, and the part lands again.
 """
 
 import io
-import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +16,8 @@ from ratchet.extraction.source import Marker
 from ratchet.files import kind as kinds
 from ratchet.files import part as parts
 from ratchet.files.part import Part
-from ratchet.store import ObjectStore
+from ratchet.records import record
+from ratchet.store import ObjectStore, decode
 from ratchet.tables import landing_file
 
 SEED = "ratchet_seed.json"
@@ -45,7 +45,7 @@ def survey(store: ObjectStore, files: ObjectStore, pipeline: Pipeline, run_ts: s
     pending = [
         name
         for name, listed in planned.items()
-        if not parts.is_current(store, keys, source.table, landed.get(name), parts.digest(listed))
+        if not parts.is_current(store, keys, source.table, landed.get(name), parts.digest(listed, source.reads))
     ]
     ours = [part for name, part in landed.items() if name in planned]
     told = {
@@ -61,7 +61,7 @@ def land(store: ObjectStore, files: ObjectStore, pipeline: Pipeline, name: str) 
     source, keys = kinds.of(pipeline), pipeline.keys
     name = source.name_of(name)
     listed = source.files_of(files, name)
-    sources = parts.digest(listed)
+    sources = parts.digest(listed, source.reads)
     found = parts.read(store, keys.part_document(source.table, name))
     if not listed and found is None:
         raise BadInput(f"There are no files of '{name}' below {source.prefix}.")
@@ -85,11 +85,7 @@ def _told(part: Part) -> dict[str, Any]:
 
 
 def _marker(files: ObjectStore, prefix: str) -> Marker:
-    """What a seed says of the files; nothing where nobody seeded them, or where it says nothing that can be used."""
-    stored = files.get(f"{prefix}{SEED}")
-    try:
-        told = json.loads(stored.body) if stored else {}
-    except ValueError:
-        told = {}
-    synthetic, source = (told.get(name) if isinstance(told, dict) else None for name in ("synthetic", "source"))
-    return Marker(synthetic if isinstance(synthetic, bool) else None, source if isinstance(source, str) else None)
+    """What a seed says of the files; nothing where nobody seeded them. Raises ForeignDocument for what says neither."""
+    key = f"{prefix}{SEED}"
+    stored = files.get(key)
+    return record(Marker, decode(stored, key), key) if stored else Marker()

@@ -15,8 +15,9 @@ from ratchet.store import Listed, ObjectStore, decode, encode
 class Part:
     """`landing/<table>/<part>.json`: the Parquet object beside it has the tag `etag`, that of lines set aside `aside`.
 
-    `sources` is the digest of the files; `records` were taken in, `ignored` and `rejected` were not, by the reason.
-    `about` says what the kind of source must know of a part. `synthetic` and `source` are what the files' seed says.
+    `sources` is the digest of the files and of how they are meant; `records` were taken in, `ignored` and `rejected`
+    were not, by the reason. `about` says what the kind of source must know of a part. `synthetic` and `source` are what
+    the files' seed says.
     """
 
     name: str
@@ -32,9 +33,10 @@ class Part:
     source: str | None = None
 
 
-def digest(files: Iterable[Listed]) -> str:
-    """SHA-256 over keys and tags: another as soon as a file comes, goes or changes."""
-    told = "\n".join(f"{file.key} {file.etag}" for file in sorted(files, key=lambda file: file.key))
+def digest(files: Iterable[Listed], reads: str) -> str:
+    """SHA-256 over keys and tags and how they are meant: another as soon as a file comes, goes or changes, or that."""
+    listed = (f"{file.key} {file.etag}" for file in sorted(files, key=lambda file: file.key))
+    told = "\n".join([reads, *listed])
     return hashlib.sha256(told.encode()).hexdigest()
 
 

@@ -1,11 +1,9 @@
 """From landed parts to a run's dataset: rows are made, split by time and by life, sampled where asked, and written."""
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -16,8 +14,8 @@ from ratchet.files import kind as kinds
 from ratchet.files import part as parts
 from ratchet.files import rows
 from ratchet.files.dataset import write
-from ratchet.files.kind import Examples
 from ratchet.files.part import Part
+from ratchet.files.span import Span
 from ratchet.instants import parse_instant
 from ratchet.store import ObjectStore
 from ratchet.tables import landing_file
@@ -28,14 +26,13 @@ from ratchet.tables.set_aside import SCHEMA
 def make(store: ObjectStore, pipeline: Pipeline, order: Order, folder: Path) -> Material | str:
     """A run's data, as local files in `folder`, or why there is too little. Raises ForeignDocument."""
     source = kinds.of(pipeline)
-    ours = of_span(store, pipeline, order.run_ts, order.month)
-    short = source.shortage(ours)
+    span = source.span(order.run_ts, order.month)
+    ours = of_span(store, pipeline, span)
+    short = source.shortage(about(ours, span))
     if short:
         return short
-    examples = source.examples(_tables(store, pipeline, ours, folder), parse_instant(order.run_ts))
-    if order.sample:
-        examples = sampled(examples, order.sample, order.run_ts)
-    made = write(pipeline, examples, folder)
+    examples = source.examples(_tables(store, pipeline, ours, folder), span, parse_instant(order.run_ts))
+    made = write(pipeline, examples, folder, sample=order.sample, seed=order.run_ts)
     aside = folder / "set_aside.parquet"
     rejected = _set_aside(store, pipeline, ours, aside)
     known = [part.synthetic for part in ours.values()]
@@ -51,19 +48,15 @@ def make(store: ObjectStore, pipeline: Pipeline, order: Order, folder: Path) -> 
     )
 
 
-def of_span(store: ObjectStore, pipeline: Pipeline, run_ts: str, month: str | None) -> dict[str, Part]:
-    """The parts that a run looks at. Raises ForeignDocument, BadInput."""
-    source = kinds.of(pipeline)
-    found = parts.landed(store, pipeline.keys, source.table)
-    return {name: found[name] for name in source.span(run_ts, month).of(found)}
+def of_span(store: ObjectStore, pipeline: Pipeline, span: Span) -> dict[str, Part]:
+    """The parts that a run reads. Raises ForeignDocument."""
+    found = parts.landed(store, pipeline.keys, kinds.of(pipeline).table)
+    return {name: found[name] for name in span.of(found)}
 
 
-def sampled(examples: Examples, count: int, seed: str) -> Examples:
-    """So many rows at random, in their order; the same ones for the same seed."""
-    rows = len(examples.base_ts)
-    chance = np.random.default_rng(int.from_bytes(hashlib.sha256(seed.encode()).digest()[:8]))
-    chosen = np.sort(chance.choice(rows, min(count, rows), replace=False))
-    return examples.take(chosen)
+def about(found: Mapping[str, Part], span: Span) -> dict[str, Part]:
+    """Those of them that its rows are made of, and not only looked back at."""
+    return {name: found[name] for name in span.without_before().of(found)}
 
 
 def _tables(store: ObjectStore, pipeline: Pipeline, ours: Mapping[str, Part], folder: Path) -> Iterator[pa.Table]:

@@ -1,8 +1,8 @@
 """The stretch of a source that a run looks at. Pure functions."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import date, timedelta
+from dataclasses import dataclass, replace
+from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from ratchet.errors import BadInput
@@ -11,21 +11,32 @@ from ratchet.instants import parse_instant
 
 @dataclass(frozen=True)
 class Span:
-    """Days of the site, both ends included; None has no end."""
+    """Days of the site, both ends included, None without an end; and how many `before` them are read as well."""
 
     first: date | None = None
     last: date | None = None
+    before: int = 0
+
+    def begins(self, zone: str) -> datetime:
+        """Where its first day begins; without an end at the beginning of all time."""
+        first = self.first or date.min + timedelta(days=1)
+        return datetime.combine(first, time(), ZoneInfo(zone))
 
     def of(self, parts: Iterable[str]) -> list[str]:
         """The names of parts that lie in it; without an end all do."""
         days = {f"dt={day.isoformat()}" for day in self.days()}
         return [name for name in parts if self.first is None or name in days]
 
+    def without_before(self) -> "Span":
+        """The days alone that it is about."""
+        return replace(self, before=0)
+
     def days(self) -> list[date]:
-        """Every day of it."""
+        """Every day that is read."""
         if self.first is None or self.last is None:
             return []
-        return [self.first + timedelta(days=number) for number in range((self.last - self.first).days + 1)]
+        read = range(-self.before, (self.last - self.first).days + 1)
+        return [self.first + timedelta(days=number) for number in read]
 
 
 def before(run_ts: str, zone: str, days: int) -> Span:

@@ -4,7 +4,7 @@ from ratchet.catalog import Pipeline
 from ratchet.extraction.sufficiency import Sufficiency, judged_run
 from ratchet.files import kind as kinds
 from ratchet.files import part as parts
-from ratchet.files.prepare import of_span
+from ratchet.files.prepare import about, of_span
 from ratchet.store import ObjectStore
 
 
@@ -15,11 +15,13 @@ def check_sufficiency(
 
     Raises ForeignDocument when a document is not ours, BadInput for the month.
     """
-    ours, source = of_span(store, pipeline, run_ts, month), kinds.of(pipeline)
-    short = source.shortage(ours)
+    source = kinds.of(pipeline)
+    span = source.span(run_ts, month)
+    ours = of_span(store, pipeline, span)
+    short = source.shortage(about(ours, span))
     if short:
         return Sufficiency("not_enough_data", short)
     if scheduled and (judged := judged_run(store, pipeline, {source.table: parts.fingerprint(ours)})):
         return Sufficiency("no_new_rows", f"Nothing has changed since the run {judged}, which has been judged.")
-    records = sum(part.records for part in ours.values())
-    return Sufficiency("sufficient", f"Landed: {records:,} records in {len(ours)} parts.")
+    records = sum(part.records for part in about(ours, span).values())
+    return Sufficiency("sufficient", f"Landed: {records:,} records of the span, in {len(ours)} parts read.")

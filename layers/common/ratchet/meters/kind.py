@@ -55,15 +55,13 @@ class Source:
         self.declared = pipeline.source_as(MeterFiles)
         self.prefix = self.declared.prefix
         self.layouts = {
-            name: (
-                Layout(
-                    each.delimiter, tuple(each.time), each.time_format, each.value, tuple(each.missing),
-                    pipeline.time_zone,
-                ),
-                each.factor,
-            )
-            for name, each in self.declared.layouts.items()
-        }  # fmt: skip
+            name: Layout(**vars(each), time_zone=pipeline.time_zone) for name, each in self.declared.layouts.items()
+        }
+
+    @property
+    def reads(self) -> str:
+        """The layouts and the finest step."""
+        return repr((self.layouts, self.declared.step_minutes))
 
     def span(self, run_ts: str, month: str | None) -> Span:
         """Everything: what a forecast looks at lies years back."""
@@ -92,7 +90,7 @@ class Source:
             path = Path(folder, "readings.csv")
             if files.download(key, path) is None:
                 raise BadInput(f"{key} is gone; put it there again.")
-            layout, factor = self._layout(path, key)
+            layout = self._layout(path, key)
             with path.open("rb") as file:
                 blocks = readings.read(file, layout, aside)
                 first = next(blocks, Readings(np.empty(0, np.int64), np.empty(0)))
@@ -103,7 +101,7 @@ class Source:
                     records += len(block.at)
         at, mean, count = steps.series()
         known = count > 0
-        columns = [pa.array(at[known], SCHEMA.field("at").type), mean[known] * factor, count[known]]
+        columns = [pa.array(at[known], SCHEMA.field("at").type), mean[known] * layout.factor, count[known]]
         rows = pa.Table.from_arrays(columns, schema=SCHEMA.with_metadata({"step_minutes": str(step)}))
         lines = [Rejected("", reason, line) for reason, line in aside.lines]
         about = asdict(File(key, step, len(np.unique(at[known] // DAY))))
@@ -135,7 +133,7 @@ class Source:
             f" ({self.declared.minimum_days} days needed){told}."
         )
 
-    def examples(self, parts: Iterator[pa.Table], until: datetime) -> Examples:
+    def examples(self, parts: Iterator[pa.Table], span: Span, until: datetime) -> Examples:
         """A row per origin and horizon whose outcome is known at `until`."""
         series = Series.of(parts)
         first, last = (EPOCH + timedelta(microseconds=each) for each in (series.start, series.end))
@@ -144,17 +142,16 @@ class Source:
         days = calendar.holidays_of(self.declared.holidays, first.year, last.year)
         return Forecast(self.pipeline, series.step_minutes, days).examples(series, until)
 
-    def _layout(self, path: Path, key: str) -> tuple[Layout, float]:
+    def _layout(self, path: Path, key: str) -> Layout:
         """The layout whose columns the first line names. Raises SourceMismatch."""
         with path.open("rb") as file:
             line = file.readline(FIRST_LINE).decode("utf-8-sig", errors="replace").strip()
-        for layout, factor in self.layouts.values():
+        for layout in self.layouts.values():
             columns = [column.strip().strip('"') for column in line.split(layout.delimiter)]
             if {*layout.time, layout.value} <= set(columns):
-                return layout, factor
+                return layout
         wanted = "; ".join(
-            f"{name}: {layout.delimiter.join([*layout.time, layout.value])}"
-            for name, (layout, _) in self.layouts.items()
+            f"{name}: {layout.delimiter.join([*layout.time, layout.value])}" for name, layout in self.layouts.items()
         )
         raise SourceMismatch(
             f"The first line of {key} ({line[:120]!r}) has the columns of no layout ({wanted}): correct the file or "

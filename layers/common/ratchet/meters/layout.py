@@ -1,6 +1,7 @@
 """What meter files look like: configuration, checked when it is read."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -16,14 +17,16 @@ class Layout:
 
     The texts of the columns `time`, joined by a blank, are an instant in `time_format` (of `strptime`) on the clock of
     `time_zone`; `value` is the column of the readings; the texts in `missing` say that there was none.
+    Readings times `factor` have the target's unit.
     """
 
     delimiter: str
-    time: tuple[str, ...]
+    time: Sequence[str]
     time_format: str
     value: str
-    missing: tuple[str, ...]
+    missing: Sequence[str]
     time_zone: str
+    factor: float = 1.0
 
     def __post_init__(self) -> None:
         """Raises BadConfiguration for what cannot be meant."""

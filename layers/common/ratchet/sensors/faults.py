@@ -5,34 +5,16 @@ often it is sampled. It is over once the share falls below a lower one, so that 
 not many. Failures that somebody reported are faults whatever the sensors say. numpy only.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
-from ratchet.errors import BadConfiguration
+from ratchet.catalog import Fault
 
 Hours = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
-class Rule:
-    """A sensor is at fault from the first of `hours` hours in a row of which it spends the share `begins` out of range,
-    until an hour of which it spends less than `ends`.
-    """
-
-    begins: float = 0.5
-    ends: float = 0.25
-    hours: int = 2
-
-    def __post_init__(self) -> None:
-        """Raises BadConfiguration for shares that make no fault, or one without an end."""
-        if not 0 < self.ends <= self.begins <= 1 or self.hours < 1:
-            raise BadConfiguration("data.fault takes 0 < ends <= begins <= 1, and 1 hour or more.")
-
-
-def faults(hours: Hours, outside: NDArray[np.float64], reported: Hours, rule: Rule) -> Flags:
+def faults(hours: Hours, outside: NDArray[np.float64], reported: Hours, rule: Fault) -> Flags:
     """Which of a machine's T hours (growing, gaps allowed) belong to a fault of any of its sensors.
 
     `outside` float64 [T, sensors] are shares out of range, NaN where a sensor was silent, which neither begins a fault
@@ -47,7 +29,7 @@ def faults(hours: Hours, outside: NDArray[np.float64], reported: Hours, rule: Ru
     return found
 
 
-def _lasting(shares: NDArray[np.float64], follows: Flags, rule: Rule) -> Flags:
+def _lasting(shares: NDArray[np.float64], follows: Flags, rule: Fault) -> Flags:
     """Hours of one sensor's faults."""
     high, there = shares >= rule.begins, shares >= rule.ends
     begun = _run_lengths(high, follows) >= rule.hours

@@ -53,12 +53,12 @@ class History:
         None where there is no file and no row of it. Raises ForeignDocument for a part that cannot be read, and
         Unavailable, also once `late` says that time is over: what was read by then is kept.
         """
-        span = self._source.span(run_name(now), None).days()
+        span = self._span(now)
         with ThreadPoolExecutor(AT_ONCE) as pool:
             landed = self._landed(store, span, now)
             listed = self._listed(pool, files, machine, [day for day in span if day not in landed], now)
             landed = {day: part for day, part in landed.items() if day not in listed}
-            made = {day: self._recent.get(digest(found)) for day, found in listed.items()}
+            made = {day: self._recent.get(digest(found, self._source.reads)) for day, found in listed.items()}
             wanted: Wanted = {_tag(part): partial(self._part, store, part.key) for part in landed.values()}
             for day, found in listed.items():
                 if made[day] is None:
@@ -72,6 +72,10 @@ class History:
                 tables.append(self._day(listed[day], known) if made[day] is None else made[day])
         rows = pa.concat_tables(tables)
         return rows if listed or rows.num_rows else None
+
+    def _span(self, now: datetime) -> list[date]:
+        """The whole days before the present one in which all lies that a row looks at."""
+        return self._source.last_days(run_name(now), self._source.history_days).days()
 
     def _landed(self, store: ObjectStore, span: Sequence[date], now: datetime) -> dict[date, Listed]:
         """The objects of the days whose document stands beside them."""
@@ -92,7 +96,7 @@ class History:
         self, pool: ThreadPoolExecutor, files: ObjectStore, machine: Machine, absent: list[date], now: datetime
     ) -> dict[date, list[Listed]]:
         """The machine's files of the days that have not landed, of today and of the day before, where it has any."""
-        newest = self._source.span(run_name(now), None).days()[-1]
+        newest = self._span(now)[-1]
         days = {newest, newest + DAY} | {day for day in absent if now - self._emptied(machine, day) >= EMPTY}
         found = dict(zip(days, pool.map(lambda day: self._list(files, machine, day), days), strict=True))
         for day in (day for day, listed in found.items() if day < newest and not listed):
@@ -140,7 +144,7 @@ class History:
         for file in listed:
             hours.add(known[_tag(file)].samples)
         table = hours.table()
-        self._recent.put(digest(listed), table, ENTRY_BYTES + table.nbytes)
+        self._recent.put(digest(listed, self._source.reads), table, ENTRY_BYTES + table.nbytes)
         return table
 
 

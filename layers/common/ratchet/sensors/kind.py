@@ -3,9 +3,8 @@
 import re
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
-from itertools import batched
 from typing import Any
 
 import numpy as np
@@ -51,11 +50,24 @@ class Source:
         self.prefix = self.declared.prefix
         self.schema = Hours(self.layout).table().schema
 
+    @property
+    def reads(self) -> str:
+        """Sensors with their names and ranges, the category and the clock."""
+        return repr(self.layout)
+
+    @property
+    def history_days(self) -> int:
+        """Days before a row's own in which all lies that it looks at, and a day more: a fault goes on into the next."""
+        return -(-self.declared.windows.history // 24) + 1
+
     def span(self, run_ts: str, month: str | None) -> Span:
-        """The whole days before the run's, or a month."""
-        if month:
-            return span.of_month(month)
-        return span.before(run_ts, self.pipeline.time_zone, self.declared.window_days)
+        """The whole days before the run's, or a month; with those before them that their first rows look back at."""
+        rows = span.of_month(month) if month else self.last_days(run_ts, self.declared.window_days)
+        return replace(rows, before=self.history_days)
+
+    def last_days(self, run_ts: str, days: int) -> Span:
+        """So many whole days before the one of an instant."""
+        return span.before(run_ts, self.pipeline.time_zone, days)
 
     def plan(self, files: ObjectStore, wanted: Span) -> dict[str, list[Listed]]:
         """The files of each day that has any."""
@@ -80,7 +92,8 @@ class Source:
         """What the files come to; a few of them are in memory at a time."""
         found = Hours(self.layout)
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            for some in batched(listed, AT_ONCE):
+            for first in range(0, len(listed), AT_ONCE):
+                some = listed[first : first + AT_ONCE]
                 for body in pool.map(lambda file: b"".join(files.stream(file.key)), some):
                     found.add(samples.read(body, self.layout))
         rows = found.table()
@@ -116,33 +129,36 @@ class Source:
         aside = sum(sum(part.rejected.values()) for part in parts.values())
         return f"There are {numbers}" + (f"; {aside:,} records were rejected." if aside else ".")
 
-    def examples(self, parts: Iterator[pa.Table], until: datetime) -> Examples:
-        """A row per hour of a machine whose hours left are known at `until`."""
+    def examples(self, parts: Iterator[pa.Table], wanted: Span, until: datetime) -> Examples:
+        """A row per hour in the span of a machine whose hours left are known at `until`."""
         found = Hours(self.layout)
         for table in parts:
             found.take(table)
-        known_until = int(until.timestamp()) * 1_000_000
-        rows = _Rows(self)
+        rows = _Rows(self, _hour(wanted.begins(self.pipeline.time_zone)), int(until.timestamp()) * 1_000_000)
         for machine in machines(found, self.declared):
-            rows.add(machine, known_until)
+            rows.add(machine)
         return rows.examples()
 
     def features(self, machine: Machine, life: slice) -> NDArray[np.float32]:
         """The inputs of a life, float32 [hours, inputs]."""
-        make, windows = self.pipeline.module("features"), self.declared.windows
-        given = make.Windows(tuple(windows.rolling), windows.reference)
+        make, sensors = self.pipeline.module("features"), list(self.declared.sensors)
         rows: NDArray[np.float32] = make.of_life(
-            machine.hours[life], machine.values[life], list(self.declared.sensors), given
+            machine.hours[life], machine.values[life], sensors, self.declared.windows
         )
         return rows
 
     def inputs(self) -> list[str]:
         """The names of the inputs, in order."""
-        make, windows = self.pipeline.module("features"), self.declared.windows
-        return list(make.names(list(self.declared.sensors), make.Windows(tuple(windows.rolling), windows.reference)))
+        make = self.pipeline.module("features")
+        return list(make.names(list(self.declared.sensors), self.declared.windows))
 
     def _list(self, files: ObjectStore, day: date) -> list[Listed]:
         return [each for each in files.list(f"{self.prefix}date={day.isoformat()}/") if each.key.endswith(".json")]
+
+
+def _hour(at: datetime) -> int:
+    """Hours since the epoch."""
+    return int(at.timestamp()) // 3600
 
 
 def _machines(rows: pa.Table) -> set[tuple[str, str]]:
@@ -152,23 +168,26 @@ def _machines(rows: pa.Table) -> set[tuple[str, str]]:
 class _Rows:
     """Rows of machines as they are added."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, first: int, known_until: int) -> None:
         self.source = source
+        self.first = first
+        self.known_until = known_until
         self.parts: list[tuple[Any, ...]] = []
         self.censored = 0
         self.closed = 0
 
-    def add(self, machine: Machine, known_until: int) -> None:
+    def add(self, machine: Machine) -> None:
         cap = self.source.declared.cap_hours
         left = faults.remaining(machine.hours, machine.faulty, cap)
         ends = (machine.hours + np.where(np.isfinite(left), left, cap).astype(np.int64) + 1) * HOUR
-        known = np.isfinite(left) & (ends <= known_until)
+        known = np.isfinite(left) & (ends <= self.known_until)
         for life in machine.lives():
             number = self.closed if machine.faulty[life][-1] else -1
             self.closed += number >= 0
             rows = self.source.features(machine, life)
-            kept = known[life]
-            self.censored += int((~kept).sum())
+            asked = machine.hours[life] >= self.first
+            kept = known[life] & asked
+            self.censored += int((asked & ~kept).sum())
             base, count = (machine.hours[life] + 1) * HOUR, int(kept.sum())
             group = np.full(count, f"{machine.zone}/{machine.equipment}")
             lives = np.full(count, number)

@@ -5,21 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from ratchet.catalog import Sensor
 from ratchet.errors import BadConfiguration
 
 IDENTIFIER = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.-]{0,63}")
 """Of zones and machines: they become parts of keys."""
 FAILURE = "failure"
 """The name, as a sensor, of failures that are reported."""
-
-
-@dataclass(frozen=True)
-class Sensor:
-    """The names that records have for a sensor, and the limits of its range, in its own unit."""
-
-    names: tuple[str, ...]
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from ratchet.catalog import SensorFiles
-from ratchet.sensors import faults, layout
+from ratchet.catalog import Sensor, SensorFiles
+from ratchet.sensors import faults
 from ratchet.sensors.hours import Hours
 from ratchet.sensors.layout import FAILURE, Layout
 
@@ -49,16 +49,9 @@ class Machine:
 
 def layout_of(source: SensorFiles, time_zone: str) -> Layout:
     """The layout of a declared source; failures that are reported are a sensor of their own there, the last one."""
-    sensors = {
-        name: layout.Sensor(
-            tuple(each.names),
-            -np.inf if each.low is None else each.low,
-            np.inf if each.high is None else each.high,
-        )
-        for name, each in source.sensors.items()
-    }
+    sensors = dict(source.sensors)
     if source.failures:
-        sensors[FAILURE] = layout.Sensor(tuple(source.failures), -np.inf, np.inf)
+        sensors[FAILURE] = Sensor(source.failures)
     return Layout(sensors, source.category, time_zone)
 
 
@@ -67,7 +60,6 @@ def machines(found: Hours, source: SensorFiles) -> list[Machine]:
     named, sums = found.sums()
     if sums is None:
         return []
-    rule = faults.Rule(source.fault.begins, source.fault.ends, source.fault.hours)
     made = []
     for number in sorted(range(len(named)), key=named.__getitem__):
         first, end = np.searchsorted(sums.machine, [number, number + 1])
@@ -80,6 +72,6 @@ def machines(found: Hours, source: SensorFiles) -> list[Machine]:
         outside[row, sums.sensor[ours]] = sums.outside[ours] / sums.count[ours]
         width = len(source.sensors)
         reported = hours[np.isfinite(values[:, width:]).any(axis=1)]
-        faulty = faults.faults(hours, outside[:, :width], reported, rule)
+        faulty = faults.faults(hours, outside[:, :width], reported, source.fault)
         made.append(Machine(*named[number], hours, values[:, :width], outside[:, :width], faulty))
     return made
