@@ -4,6 +4,7 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 from ratchet import wiring
+from ratchet.adapters.metrics import measure
 from ratchet.api.routes import respond
 from ratchet.instants import Clock, utc_now
 from ratchet.settings import settings
@@ -20,14 +21,5 @@ def handler(event: dict[str, Any], context: object, ports: Any = wiring, clock: 
     (logger.error if reply.failure else logger.info)("A request was answered", exc_info=reply.failure)
     if reply.champion and reply.champion.fault:
         logger.error("A newer champion does not serve", reason=reply.champion.fault)
-        not_serving(pipeline)
+        measure("ChampionNotServing", 1, pipeline=pipeline, service=logger.service)
     return reply.response
-
-
-def not_serving(pipeline: str) -> None:
-    """Counts an answer for the alarm of that pipeline, in CloudWatch's embedded metric format."""
-    from aws_lambda_powertools.metrics import MetricUnit, single_metric  # 20 ms that few answers need
-
-    with single_metric("ChampionNotServing", MetricUnit.Count, 1, namespace="Ratchet") as written:
-        written.add_dimension("service", logger.service)
-        written.add_dimension("pipeline", pipeline)

@@ -4,6 +4,7 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 from ratchet import wiring
+from ratchet.adapters.metrics import measure
 from ratchet.instants import Clock, utc_now
 from ratchet.serving.champion import age_hours, follower
 from ratchet.serving.request import Slots, parse
@@ -18,18 +19,10 @@ def handler(event: Any, context: object, ports: Any = wiring, clock: Clock = utc
     request = parse(event)
     champion = (following := follower(request.pipeline)).current(ports.reader())
     logger.append_keys(pipeline=request.pipeline, run_ts=champion.pointer.run_ts)
+    about = {"pipeline": request.pipeline, "service": logger.service}
     if champion.fault:
         logger.error("A newer champion does not serve", reason=champion.fault)
-        measure("ChampionNotServing", 1, request.pipeline)
+        measure("ChampionNotServing", 1, **about)
     if isinstance(request, Slots):
-        measure("ChampionAgeHours", age_hours(champion, clock()), request.pipeline)
+        measure("ChampionAgeHours", age_hours(champion, clock()), **about)
     return serve(request, following.pipeline, champion, ports, clock)
-
-
-def measure(metric: str, value: float, pipeline: str) -> None:
-    """Writes a number for the alarms of that pipeline, in CloudWatch's embedded metric format."""
-    from aws_lambda_powertools.metrics import MetricUnit, single_metric  # not for rows in the event: 20 ms
-
-    with single_metric(metric, MetricUnit.Count, value, namespace="Ratchet") as written:
-        written.add_dimension("service", logger.service)
-        written.add_dimension("pipeline", pipeline)

@@ -25,7 +25,7 @@ ALLOWED = {
     "ratchet/trees": {"numpy", "lightgbm", "onnx", "optuna"},
     "ratchet/adapters": {
         *("numpy", "boto3", "botocore", "supabase", "postgrest", "httpx", "psycopg", "pyarrow"),
-        *("msgspec", "orjson", "simdjson"),
+        *("msgspec", "orjson", "simdjson", "aws_lambda_powertools"),
     },
 }
 """Third party per folder of the common layer; a new folder is one more row, here and in docs/contracts.md."""

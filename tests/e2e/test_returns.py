@@ -254,7 +254,7 @@ def test_rows_read_straight_from_postgres_are_those_that_landed_before(seeded: L
     marks = [seeded.document(KEYS.watermark(table)) for table in ("ai_outputs", "simulations_10m")]
     assert [mark["changes"] for mark in marks] == interrupted["landed"]
     lines = seeded.ratchet("logs", "extract", "--run", interrupted["run_ts"])
-    facts = next(line["fields"] for line in lines if line["message"] == "Rows extracted")
+    facts = next(line["fields"] for line in lines if line["message"] == "Extracted")
     assert (facts["rows_read"] >= 2 * ROWS, facts["rows_changed"]) == (True, 0)
 
 

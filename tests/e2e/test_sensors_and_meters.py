@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from ratchet.catalog import MeterFiles, Pipeline, load
 from ratchet.instants import iso, parse_instant, run_name, utc_now
+from ratchet.tables.split import PARTS
 
 from tests.laptop_target import LaptopTarget, until
 from tests.sensor_files import MIDDLE, lines
@@ -17,8 +18,9 @@ from tests.sensor_files import MIDDLE, lines
 RUL, ENERGY = load("rul"), load("energy")
 INCOMING = ENERGY.source_as(MeterFiles).prefix
 MACHINES, DAYS, EVERY = 12, 24, 30
-WINDOW_RECORDS = MACHINES * len(MIDDLE) * 21 * 24 * 60 // EVERY
-METER_DAYS, HELD = 60, 4
+RECORDS = MACHINES * len(MIDDLE) * DAYS * 24 * 60 // EVERY
+"""Of all whole days: a run of 21 days also reads those before, which its rows look back over."""
+METER_DAYS, HELD = 150, 4
 """Days of the household, and how many of its readings come later: those of the newest hour."""
 HORIZONS = 96
 LANDS_WITHIN = 60
@@ -99,7 +101,7 @@ def test_machines_are_judged_with_evidence_and_a_card(laptop: LaptopTarget, judg
 
 def test_whole_days_have_landed_each_as_a_part(laptop: LaptopTarget, machines: dict[str, Any], judged: Any) -> None:
     landed = status(laptop, RUL)["landed"]["hours"]
-    assert (landed["parts"], landed["records"], landed["rejected"]) == (21, WINDOW_RECORDS, 0)
+    assert (landed["parts"], landed["records"], landed["rejected"]) == (DAYS, RECORDS, 0)
     yesterday = machines["at"] + timedelta(hours=9 - 24)
     assert landed["newest"] == f"{yesterday:%Y-%m-%d}"
     manifest = laptop.document(RUL.keys.manifest(judged["run_ts"]))
@@ -117,7 +119,7 @@ def test_what_has_landed_is_not_landed_again(laptop: LaptopTarget, sampled: Any)
 def test_a_sample_is_so_many_rows(laptop: LaptopTarget, sampled: Any) -> None:
     assert sampled["outcome"] in {"promoted", "kept_champion"}
     manifest = laptop.document(RUL.keys.manifest(sampled["run_ts"]))
-    assert (manifest["sample"], manifest["counts"]["rows"]) == (500, 500)
+    assert (manifest["sample"], sum(manifest["counts"][part] for part in PARTS)) == (500, 500)
 
 
 def test_a_scheduled_run_without_new_files_skips(laptop: LaptopTarget, machines: Any, sampled: Any) -> None:
@@ -351,5 +353,5 @@ def test_status_tells_how_each_pipeline_stands(laptop: LaptopTarget, judged: Any
     assert rows["rul"]["last_run"]["outcome"] in {"no_new_rows", "not_enough_data"}
     assert rows["rul"]["data"]["run_ts"] == sampled["run_ts"]
     shown = " ".join(laptop.plain("status").stdout.split())
-    assert f"landed hours 23 parts, {WINDOW_RECORDS + 18:,} records" in shown
-    assert "landed readings 2 parts, 5,760 records" in shown
+    assert f"landed hours {DAYS + 2} parts, {RECORDS + 18:,} records" in shown
+    assert f"landed readings 2 parts, {METER_DAYS * 96:,} records" in shown

@@ -6,8 +6,10 @@ from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from ratchet.extraction.sufficiency import check_sufficiency
+from ratchet.files import kind as kinds
 from ratchet.files import part as parts
-from ratchet.files import prepare, sufficiency
+from ratchet.files import prepare
 from ratchet.meters.forecast import Forecast
 from ratchet.serving.champion import Follower
 from ratchet.serving.request import Slots
@@ -58,13 +60,13 @@ def _suffices(step: str, ports: Ports, noted: Noted) -> None:
     _landed(ports)
     for pipeline in (SENSORS, METERS):
         given = (noted.store(), pipeline, RUN, None)
-        assert sufficiency.check_sufficiency(*given, scheduled=True).status == "sufficient"
-        ours = prepare.of_span(ports.memory, pipeline, RUN, None)
+        assert check_sufficiency(*given, scheduled=True).status == "sufficient"
+        ours = prepare.of_span(ports.memory, pipeline, kinds.of(pipeline).span(RUN, None))
         (table,) = {key.split("/")[2] for key in ports.memory.objects if key.startswith(f"{pipeline.prefix}landing/")}
         latest = {"run_ts": RUN, "landing": {table: parts.fingerprint(ours)}}
         ports.memory.put(pipeline.keys.train_latest(), encode(latest))
         ports.memory.put(pipeline.keys.evaluation(RUN), encode({}))
-        assert sufficiency.check_sufficiency(*given, scheduled=True).status == "no_new_rows"
+        assert check_sufficiency(*given, scheduled=True).status == "no_new_rows"
         event = {"pipeline": pipeline.name, "run_ts": RUN, "scheduled": True, "month": None}
         assert handle(step, noted, event)["status"] in {"not_enough_data", "no_new_rows"}
 

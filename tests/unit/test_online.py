@@ -11,11 +11,11 @@ import pytest
 from ratchet.catalog import load
 from ratchet.errors import ForeignDocument, StaleInput, Unavailable
 from ratchet.files.kind import Examples
+from ratchet.files.recent import Recent
 from ratchet.files.span import Span
 from ratchet.sensors.history import History
 from ratchet.sensors.kind import Source
 from ratchet.sensors.online import Row, row
-from ratchet.sensors.recent import Recent
 from ratchet.store import Listed, Stored
 
 from tests.fakes import MemoryStore

@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from ratchet.errors import ForeignDocument
+from ratchet.extraction.sufficiency import check_sufficiency
 from ratchet.files import rows
 from ratchet.files.part import landed
-from ratchet.files.sufficiency import check_sufficiency
 from ratchet.meters.kind import Source as Meters
 from ratchet.sensors.kind import Source as Sensors
 

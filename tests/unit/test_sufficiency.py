@@ -51,6 +51,6 @@ SAME = {"left": 4, "right": 4}
     ],
 )
 def test_sufficiency(store, scheduled, status, reason):
-    answer = check_sufficiency(store, PIPELINE, scheduled=scheduled)
+    answer = check_sufficiency(store, PIPELINE, "2026-11-26T00-00-00Z-000000", None, scheduled=scheduled)
     assert answer.status == status
     assert reason in answer.reason

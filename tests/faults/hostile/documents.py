@@ -9,8 +9,8 @@ from typing import Any
 from ratchet import claim, lease, pointer
 from ratchet.errors import ForeignDocument
 from ratchet.extraction import watermark
+from ratchet.extraction.sufficiency import check_sufficiency
 from ratchet.extraction.watermark import Day, Watermark
-from ratchet.files import sufficiency
 from ratchet.files.part import Part
 from ratchet.instants import iso, run_name
 from ratchet.keys import Keys
@@ -48,11 +48,11 @@ DAY, FILE = "dt=2026-11-20", "file=0123456789abcdef"
 
 
 def survey_days(store: MemoryStore) -> None:
-    sufficiency.check_sufficiency(store, SENSORS, RUN, None, scheduled=True)
+    check_sufficiency(store, SENSORS, RUN, None, scheduled=True)
 
 
 def survey_files(store: MemoryStore) -> None:
-    sufficiency.check_sufficiency(store, METERS, RUN, None, scheduled=True)
+    check_sufficiency(store, METERS, RUN, None, scheduled=True)
 
 
 def part_of(name: str, about: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from ratchet.catalog import Pipeline
+from ratchet.catalog import Pipeline, SensorFiles
 from ratchet.evaluation.scores import Minutes, Scores
 from ratchet.evaluation.target import Target
 from ratchet.gate import quantiles
@@ -67,7 +67,7 @@ def _by_hour(hours: NDArray[np.int64], error: Floats) -> dict[str, dict[str, Any
 
 def _hours(scores: Scores, pipeline: Pipeline) -> NDArray[np.int64]:
     """The hour of the clock in the pipeline's zone: in which a machine is looked at, or in which an outcome falls."""
-    sensors = pipeline.source.kind == "sensors"
+    sensors = isinstance(pipeline.source, SensorFiles)
     # What ends on the hour belongs to the hour before.
     minutes: Minutes = scores.minutes if sensors else scores.ends - 1
     zone = ZoneInfo(pipeline.time_zone)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ratchet.catalog import Pipeline
+from ratchet.catalog import Pipeline, Tables
 from ratchet.extraction.extract import extract
 from ratchet.extraction.progress import Work, stop_before
 from ratchet.extraction.source import Source
@@ -39,7 +39,7 @@ class Step:
 
     def run(self, ports: Ports) -> dict[str, Any]:
         """The function's result. Raises what `extract` and `land` raise."""
-        return self._tables(ports) if self.pipeline.source.kind == "tables" else self._files(ports)
+        return self._tables(ports) if isinstance(self.pipeline.source, Tables) else self._files(ports)
 
     def _tables(self, ports: Ports) -> dict[str, Any]:
         since = parse_instant(self.event["since_ts"]) if self.event.get("since_ts") else None

@@ -16,12 +16,22 @@ class Sufficiency:
     reason: str
 
 
-def check_sufficiency(store: ObjectStore, pipeline: Pipeline, *, scheduled: bool) -> Sufficiency:
-    """Judges landed tables by their watermarks alone. A manual run goes on without new rows, never without enough.
+def check_sufficiency(
+    store: ObjectStore, pipeline: Pipeline, run_ts: str, month: str | None, *, scheduled: bool
+) -> Sufficiency:
+    """Judges by the documents of what has landed. A manual run goes on without new rows, never without enough.
 
-    Raises ForeignDocument when a watermark or `train/latest.json` is not ours.
+    Raises ForeignDocument when a document is not ours, BadInput for the month.
     """
-    marks = {name: watermark.read(store, pipeline.keys, name)[0] for name in pipeline.source_as(Tables).tables}
+    if isinstance(pipeline.source, Tables):
+        return _of_tables(store, pipeline, pipeline.source, scheduled)
+    from ratchet.files.sufficiency import of_parts  # pyarrow, which tables come without
+
+    return of_parts(store, pipeline, run_ts, month, scheduled)
+
+
+def _of_tables(store: ObjectStore, pipeline: Pipeline, source: Tables, scheduled: bool) -> Sufficiency:
+    marks = {name: watermark.read(store, pipeline.keys, name)[0] for name in source.tables}
     for name, mark in marks.items():
         if mark.rows < pipeline.data.min_rows:
             landed = f"{mark.rows} rows" if mark.rows else "no rows"

@@ -105,8 +105,3 @@ def of(pipeline: Pipeline) -> Kind:
         raise BadConfiguration(f"The source of {pipeline.name} is of the kind {pipeline.source.kind}: no files.")
     kind: Kind = import_module(MODULES[pipeline.source.kind]).Source(pipeline)
     return kind
-
-
-def is_files(pipeline: Pipeline) -> bool:
-    """Whether the source is files."""
-    return pipeline.source.kind in MODULES

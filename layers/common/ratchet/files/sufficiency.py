@@ -8,13 +8,8 @@ from ratchet.files.prepare import about, of_span
 from ratchet.store import ObjectStore
 
 
-def check_sufficiency(
-    store: ObjectStore, pipeline: Pipeline, run_ts: str, month: str | None, *, scheduled: bool
-) -> Sufficiency:
-    """Judges landed parts by their documents. A manual run goes on without anything new, never without enough.
-
-    Raises ForeignDocument when a document is not ours, BadInput for the month.
-    """
+def of_parts(store: ObjectStore, pipeline: Pipeline, run_ts: str, month: str | None, scheduled: bool) -> Sufficiency:
+    """Judges landed parts by their documents, as `check_sufficiency` does."""
     source = kinds.of(pipeline)
     span = source.span(run_ts, month)
     ours = of_span(store, pipeline, span)

@@ -13,6 +13,7 @@ from ratchet.errors import BadBundle, ForeignDocument
 from ratchet.extraction.source import EPOCH
 from ratchet.files import part as parts
 from ratchet.files import rows
+from ratchet.files.recent import Recent
 from ratchet.meters.forecast import Forecast
 from ratchet.meters.kind import Source
 from ratchet.meters.series import Series
@@ -20,8 +21,8 @@ from ratchet.serving.champion import Champion
 from ratchet.serving.slots import Inputs
 from ratchet.store import ObjectStore
 
-_READ: dict[str, tuple[str, pa.Table]] = {}
-"""What this process has read, by key and with its tag."""
+_READ = Recent(256 * 1024 * 1024)
+"""What this process has read, in bytes: thirty years of minutes."""
 
 
 def inputs(pipeline: Pipeline, champion: Champion, store: ObjectStore, last: datetime | None, now: datetime) -> Inputs:
@@ -60,13 +61,14 @@ def read(store: ObjectStore, pipeline: Pipeline) -> Series:
 
 def _rows(store: ObjectStore, source: Source, key: str, etag: str) -> pa.Table:
     """A part as it is under that tag, read once."""
-    found = _READ.get(key)
-    if found is None or found[0] != etag:
+    found: pa.Table | None = _READ.get((key, etag))
+    if found is None:
         stored = store.get(key)
         if stored is None or stored.etag != etag:
             raise ForeignDocument(f"{key} is gone or not what its document says; it lands anew with the next run.")
-        found = _READ[key] = (etag, rows.read(source, stored.body, key))
-    return found[1]
+        found = rows.read(source, stored.body, key)
+        _READ.put((key, etag), found, found.nbytes)
+    return found
 
 
 def _known(series: Series, now: datetime) -> int:

@@ -17,12 +17,12 @@ import pyarrow as pa
 from ratchet.errors import Unavailable
 from ratchet.extraction.source import EPOCH
 from ratchet.files.part import digest
+from ratchet.files.recent import Recent
 from ratchet.files.rows import read as read_part
 from ratchet.instants import run_name
 from ratchet.sensors import samples
 from ratchet.sensors.hours import Hours
 from ratchet.sensors.kind import AT_ONCE, Source
-from ratchet.sensors.recent import Recent
 from ratchet.sensors.samples import Machine, Samples
 from ratchet.store import Listed, ObjectStore
 

@@ -3,7 +3,7 @@
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ratchet.catalog import Pipeline
+from ratchet.catalog import Pipeline, Tables
 from ratchet.instants import Clock
 from ratchet.serving.batch import score_file
 from ratchet.serving.champion import Champion
@@ -44,7 +44,7 @@ def serve(request: Slots | Rows | File, pipeline: Pipeline, champion: Champion, 
 
 def _feed(pipeline: Pipeline, champion: Champion, ports: Ports) -> Feed:
     """Where new inputs come from."""
-    if pipeline.source.kind == "tables":
+    if isinstance(pipeline.source, Tables):
         return partial(table_inputs, pipeline, ports.source())
     from ratchet.meters.online import inputs  # pyarrow, which other pipelines do without
 

@@ -12,11 +12,10 @@ from typing import Any
 from uuid import uuid4
 
 from ratchet import lease
-from ratchet.catalog import Pipeline
+from ratchet.catalog import Pipeline, Tables
 from ratchet.disk import named_when_full
 from ratchet.errors import BadInput, ForeignDocument, TooManyBadRows, Unavailable
 from ratchet.files import prepare as files
-from ratchet.files.kind import is_files
 from ratchet.instants import Clock, iso
 from ratchet.retention import EXPIRES
 from ratchet.store import Document, ObjectStore, Versions, create, decode, encode, replace
@@ -64,7 +63,7 @@ def _make(
 ) -> Document | str:
     """Writes the run's data and returns its manifest, or why there is too little of it."""
     validate(pipeline.data)
-    make = files.make if is_files(pipeline) else joined.make
+    make = joined.make if isinstance(pipeline.source, Tables) else files.make
     material = make(store, pipeline, order, folder)
     if isinstance(material, str):
         return material
