@@ -2,7 +2,7 @@
 
 import click
 
-from cli import executions, laptop, logs, models, scoring, seed, serve
+from cli import approvals, executions, ingest, invoke, laptop, logs, models, scoring, seed, serve
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -17,11 +17,15 @@ def main() -> None:
 for each in (
     laptop.up,
     seed.seed,
+    ingest.ingest,
     executions.run,
     models.status,
     models.history,
     models.card,
+    approvals.approve,
+    approvals.reject,
     scoring.score,
+    invoke.invoke,
     serve.serve,
     models.rollback,
     logs.logs,

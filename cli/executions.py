@@ -16,7 +16,12 @@ from cli.errors import ALREADY_RUNNING, FAILED, INTERRUPTED
 from cli.follow import Follower
 from cli.options import Session, command, pipeline_argument
 
-COLOURS = {"promoted": "green", "kept_champion": "cyan", "already_running": "yellow", "failed": "red"}
+COLOURS = {"pending_approval": "yellow", "rejected": "yellow", "approval_expired": "yellow"} | {
+    "promoted": "green",
+    "kept_champion": "cyan",
+    "already_running": "yellow",
+    "failed": "red",
+}
 
 
 @click.command()
@@ -43,9 +48,11 @@ def run(session: Session, pipeline: str, text: str, at: str | None, resume: str 
     try:
         ended = follower.wait(session.output.err)
     except KeyboardInterrupt:
-        session.output.err.print(f"No longer following; the run goes on. To stop it: {_stop_command(execution)}")
+        session.output.err.print(f"No longer following; the run goes on. To stop it: {stop_command(execution)}")
         sys.exit(INTERRUPTED)
     result = _result(pipeline, execution, ended)
+    if result["outcome"] == "pending_approval":
+        result = _await_decision(session, result)
     session.output.show(result, lambda console: _panel(console, result))
     sys.exit({"failed": FAILED, "already_running": ALREADY_RUNNING}.get(result["outcome"], 0))
 
@@ -62,6 +69,22 @@ def pause(session: Session) -> None:
 def resume(session: Session) -> None:
     """Switch the schedules on again."""
     _switch(session, "ENABLED")
+
+
+def _await_decision(session: Session, result: dict[str, Any]) -> dict[str, Any]:
+    """The result once a person has decided, in this terminal or elsewhere; what the run came to, until Ctrl-C."""
+    pipeline, run_ts = result["pipeline"], result["run_ts"]
+    session.output.err.print(
+        f"Waiting for a person: ratchet approve {pipeline} {run_ts}, or ratchet reject {pipeline} {run_ts} --why TEXT"
+    )
+    machine = session.target.output("ApprovalMachineArn").replace(":stateMachine:", ":execution:")
+    execution = f"{machine}:{result['approval']}"
+    try:
+        ended = Follower(session.target.client("stepfunctions"), execution).wait(session.output.err)
+    except KeyboardInterrupt:
+        session.output.err.print("No longer following; the model goes on waiting.")
+        return result
+    return {**result, **_result(pipeline, execution, ended)}
 
 
 def _input(pipeline: str, text: str, at: str | None, resume: str | None) -> dict[str, Any]:
@@ -86,10 +109,10 @@ def _result(pipeline: str, execution: str, ended: dict[str, Any]) -> dict[str, A
     if ended["status"] == "SUCCEEDED":
         return {**common, **json.loads(ended["output"])}
     error = ended.get("error") or ended["status"]
-    return {**common, "outcome": "failed", "error": error, "reason": _cause(ended.get("cause") or ended["status"])}
+    return {**common, "outcome": "failed", "error": error, "reason": cause_of(ended.get("cause") or ended["status"])}
 
 
-def _cause(cause: str) -> str:
+def cause_of(cause: str) -> str:
     """The message in a cause: nested executions and Lambda wrap it in JSON."""
     try:
         document = json.loads(cause)
@@ -98,7 +121,7 @@ def _cause(cause: str) -> str:
     if not isinstance(document, dict):
         return cause
     inner = document.get("errorMessage") or document.get("Cause") or document.get("cause")
-    return _cause(inner) if isinstance(inner, str) else cause
+    return cause_of(inner) if isinstance(inner, str) else cause
 
 
 def _panel(console: Console, result: dict[str, Any]) -> None:
@@ -112,7 +135,8 @@ def _panel(console: Console, result: dict[str, Any]) -> None:
     console.print(Panel(text, title=title, border_style=COLOURS.get(outcome, "blue"), title_align="left"))
 
 
-def _stop_command(execution: str) -> str:
+def stop_command(execution: str) -> str:
+    """What ends an execution."""
     return f"aws stepfunctions stop-execution --execution-arn {execution}"
 
 

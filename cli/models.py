@@ -17,6 +17,8 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.errors import CommandError
+from cli.executions import cause_of
+from cli.follow import Follower
 from cli.landed import landed, told
 from cli.options import Session, command, pipeline_argument
 from cli.output import duration
@@ -65,6 +67,8 @@ def rollback(session: Session, pipeline: str, to: str | None, why: str) -> None:
     # Which model it is that shall go: asked again after a lost answer, the function then goes back no further.
     event = {"of": champion[0].run_ts if champion else None, "to": to, "why": why, "who": getpass.getuser()}
     result = invoke(session.target, "RollbackFunction", {"pipeline": pipeline, **event})
+    if catalog.load(pipeline).serving.endpoint:
+        result["endpoint"] = _endpoint_follows(session, pipeline, result["to_run_ts"])
 
     def render(console: Console) -> None:
         console.print(f"[green]Rolled back[/] {pipeline}: {result['from_run_ts']} → {result['to_run_ts']}")
@@ -92,6 +96,21 @@ def card(session: Session, pipeline: str, run_ts: str | None, open_it: bool, out
     session.output.show(
         {"path": str(path.resolve())}, lambda console: console.print(str(path.resolve()), soft_wrap=True)
     )
+
+
+def _endpoint_follows(session: Session, pipeline: str, run_ts: str) -> str:
+    """The endpoint's name, once it serves the champion. Raises CommandError where it does not."""
+    states, machine = session.target.client("stepfunctions"), session.target.output("DeploymentMachineArn")
+    document = json.dumps({"pipeline": pipeline, "run_ts": run_ts, "champion": True})
+    execution = states.start_execution(stateMachineArn=machine, input=document)["executionArn"]
+    ended = Follower(states, execution).wait(session.output.err)
+    told = json.loads(ended.get("output") or "{}")
+    if told.get("outcome") != "in_service":
+        why = told.get("reason") or cause_of(ended.get("cause") or ended["status"])
+        raise CommandError(
+            f"The pointer names {run_ts}, but its endpoint does not serve it: {why} Mend it and roll back again."
+        )
+    return str(told["endpoint"])
 
 
 def invoke(target: Target, output: str, event: dict[str, Any]) -> Any:

@@ -33,12 +33,16 @@ class Session:
 
 def command(function: Callable[..., Any]) -> Callable[..., Any]:
     """Adds `--target`, `--stack` and `--json`, hands over a Session, and turns errors into exit codes."""
+    return click.option("--json", "as_json", is_flag=True, help="Answer with one JSON document.")(reached(function))
+
+
+def reached(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same without `--json`, for commands that mean something else by it."""
 
     @click.option("--target", type=click.Choice(["laptop", "aws"]), default="laptop", show_default=True, help="Where.")
     @click.option("--stack", metavar="NAME", help="The stack's name, with --target aws.")
-    @click.option("--json", "as_json", is_flag=True, help="Answer with one JSON document.")
     @wraps(function)
-    def wrapper(target: str, stack: str | None, as_json: bool, **arguments: Any) -> Any:
+    def wrapper(target: str, stack: str | None, as_json: bool = False, **arguments: Any) -> Any:
         with exit_codes():
             if stack and target == "laptop":
                 raise click.UsageError("--stack goes with --target aws; the laptop target has one stack.")

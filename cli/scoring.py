@@ -105,7 +105,7 @@ def _print(console: Console, answers: list[dict[str, Any]]) -> None:
     targets = list(answers[0]["pred"])
     table = Table("base_ts", *targets, box=None, header_style="dim")
     for answer in answers:
-        table.add_row(str(answer.get("base_ts")), *(f"{answer['pred'][target]:+.3f}" for target in targets))
+        table.add_row(answer.get("base_ts", ""), *(f"{answer['pred'][target]:+.3f}" for target in targets))
     console.print(table)
     console.print(f"[dim]model of run {answers[0]['model_run_ts']}[/]")
 

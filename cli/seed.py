@@ -9,20 +9,17 @@ import click
 from click.core import ParameterSource
 from ratchet import catalog, lease
 from ratchet.adapters.stepfunctions import StepFunctions
-from rich.console import Console
-from rich.table import Table
 
 from cli.buckets import empty
 from cli.errors import CommandError
 from cli.laptop import only_laptop
 from cli.options import Session, command
 from cli.output import Progress
+from cli.seeded import SHOWN
 from cli.targets import Target
 
 if TYPE_CHECKING:
-    from local.seeding.meters import MeterReport
     from local.seeding.seed import SeedReport
-    from local.seeding.sensors import SensorReport
     from local.seeding.uploads import Clear
 
 Options = dict[str, Any]
@@ -36,6 +33,9 @@ TAKEN_BY = {
     "every_minutes": "rul",
     "from_cmapss": "rul",
     "from_csv": "energy",
+    "signal": "adclick",
+    "records": "adclick",
+    "users": "adclick",
     "days": "rul, energy",
     "shift": "returns, energy",
 }
@@ -45,7 +45,7 @@ SIMULATED = {"from_cmapss": ("machines", "days", "every_minutes"), "from_csv": (
 
 
 @click.command()
-@click.argument("pipeline", type=click.Choice(["returns", "rul", "energy"]))
+@click.argument("pipeline", type=click.Choice(["returns", "rul", "energy", "adclick"]))
 @click.option(
     "--from-bars",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -70,6 +70,13 @@ SIMULATED = {"from_cmapss": ("machines", "days", "every_minutes"), "from_csv": (
 @click.option(
     "--every-minutes", default=10, show_default=True, type=click.IntRange(1, 60), help="rul: from sample to sample."
 )
+@click.option(
+    "--signal",
+    type=click.FloatRange(0, 10),
+    help="adclick: how much an attribute says of a click: 0 nothing, 2 so much that a model is good.",
+)
+@click.option("--records", default=10_000, show_default=True, type=click.IntRange(100), help="adclick: rows.")
+@click.option("--users", default=4_000, show_default=True, type=click.IntRange(10), help="adclick: people.")
 @click.option("--seed", default=42, show_default=True, type=click.IntRange(min=0), help="Of what is simulated.")
 @click.option(
     "--shift/--no-shift",
@@ -82,13 +89,13 @@ SIMULATED = {"from_cmapss": ("machines", "days", "every_minutes"), "from_csv": (
 def seed(session: Session, pipeline: str, yes: bool, **options: Any) -> None:
     """Fill what PIPELINE reads with simulated or with real data.
 
-    It replaces the source (the tables of returns, the sensors' or the meter's files) and starts the pipeline's keys in
-    the landing bucket afresh.
+    It replaces the source (the tables of returns, the files of the others) and starts the pipeline's keys in the
+    landing bucket afresh.
     """
     only_laptop(session)
     _require_options_of(pipeline)
     target = session.target
-    _require_no_run(target, pipeline)
+    require_no_run(target, pipeline)
     # Read before anything is asked or deleted: a file that cannot be used must cost nothing.
     plan = PLANS[pipeline](session, options)
     roots = _roots(pipeline)
@@ -118,6 +125,8 @@ def _require_options_of(pipeline: str) -> None:
             raise click.UsageError(f"{_spelt(min(useless))} is for simulated data and does not go with {_spelt(real)}.")
     if pipeline == "energy" and "shift" in given and "from_csv" not in given:
         raise click.UsageError("--shift and --no-shift go with --from-csv; what is simulated ends now.")
+    if pipeline == "adclick" and "signal" not in given:
+        raise click.UsageError("adclick takes --signal, such as 2, or 0 for clicks that nothing predicts.")
 
 
 def _spelt(name: str) -> str:
@@ -134,11 +143,12 @@ def _roots(pipeline: str) -> list[str]:
     return [*files, *loaded.keys.roots()]
 
 
-def _require_no_run(target: Target, pipeline: str) -> None:
+def require_no_run(target: Target, pipeline: str) -> None:
+    """Raises CommandError while a run reads what would be replaced."""
     held = lease.read(target.store, catalog.load(pipeline).keys)
     executions = StepFunctions(target.client("stepfunctions"), target.client("sagemaker"))
     if held and held[0].state == "held" and executions.is_running(held[0].execution):
-        raise CommandError(f"{held[0].execution} is running; wait for it or stop it, then seed.")
+        raise CommandError(f"{held[0].execution} is running; wait for it or stop it, then try again.")
 
 
 def _returns(session: Session, options: Options) -> Plan:
@@ -188,44 +198,17 @@ def _energy(session: Session, options: Options) -> Plan:
     return lambda progress, clear: household.seed_household(store, pipeline, clear, progress=progress, **given)
 
 
-PLANS: dict[str, Callable[[Session, Options], Plan]] = {"returns": _returns, "rul": _rul, "energy": _energy}
+def _adclick(session: Session, options: Options) -> Plan:
+    from local.seeding.clicks import seed_clicks
+
+    store, pipeline = session.target.store, catalog.load("adclick")
+    given = {name: options[name] for name in ("signal", "records", "users", "seed")}
+    return lambda progress, clear: seed_clicks(store, pipeline, clear, progress=progress, **given)
 
 
-def _show_returns(console: Console, report: "SeedReport") -> None:
-    console.print(f"{report.rows:,} windows, {_span(report)}")
-    _show_source(console, report)
-    table = Table("target", "mean %", "variance", "windows that move", box=None, header_style="dim")
-    for target in report.targets:
-        table.add_row(target.name, f"{target.mean:+.4f}", f"{target.variance:.4f}", f"{target.moving:.0%}")
-    console.print(table)
-
-
-def _show_sensors(console: Console, report: "SensorReport") -> None:
-    console.print(f"{report.records:,} records in {report.files:,} files, {_span(report)}")
-    _show_source(console, report)
-    table = Table("machines", "lives", "faults", "records of others", box=None, header_style="dim")
-    table.add_row(str(report.machines), str(report.lives), str(report.faults), f"{report.others:,}")
-    console.print(table)
-
-
-def _show_meters(console: Console, report: "MeterReport") -> None:
-    console.print(f"{report.readings:,} readings, {_span(report)}")
-    _show_source(console, report)
-    table = Table("moved by", "later than now, left out", "lines without an instant", box=None, header_style="dim")
-    table.add_row(f"{report.weeks} weeks", f"{report.left_out:,}", f"{report.passed_on:,}")
-    console.print(table)
-
-
-SHOWN: dict[str, Callable[[Console, Any], None]] = {
-    "returns": _show_returns,
-    "rul": _show_sensors,
-    "energy": _show_meters,
+PLANS: dict[str, Callable[[Session, Options], Plan]] = {
+    "returns": _returns,
+    "rul": _rul,
+    "energy": _energy,
+    "adclick": _adclick,
 }
-
-
-def _span(report: Any) -> str:
-    return f"{report.first:%Y-%m-%d %H:%M} to {report.last:%Y-%m-%d %H:%M} UTC"
-
-
-def _show_source(console: Console, report: Any) -> None:
-    console.print(f"[dim]{'synthetic' if report.synthetic else 'real'}: {report.source}[/]")

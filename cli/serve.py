@@ -3,6 +3,7 @@
 import sys
 from contextlib import suppress
 from functools import partial
+from typing import Any
 
 import click
 from ratchet.api.paths import METHODS
@@ -12,6 +13,10 @@ from cli.errors import CommandError
 from cli.gateway import Gateway
 from cli.models import invoke
 from cli.options import Session, command
+from cli.targets import Target
+
+APPROVALS = "/approvals/{pipeline}/{run}"
+PREFIX, PARTS = ["", "approvals"], 4
 
 
 @click.command()
@@ -27,12 +32,14 @@ def serve(session: Session, port: int) -> None:
     target = session.target
     # Before requests come, several at a time.
     target.output("ApiFunction")
+    target.output("ApprovalPageFunction")
     target.client("lambda")
     try:
-        gateway = Gateway(port, partial(invoke, target, "ApiFunction"))
+        gateway = Gateway(port, partial(_answer, target))
     except OSError as error:
         raise CommandError(f"Port {port} cannot be had ({error.strerror}); name another one with --port.") from error
     routes = [f"{method} {path}" for path, method in METHODS.items()]
+    routes += [f"{method} {APPROVALS}" for method in ("GET", "POST")]
 
     def render(console: Console) -> None:
         console.print(f"[green]Serving[/] {gateway.address} (Ctrl-C ends it)", soft_wrap=True)
@@ -43,3 +50,12 @@ def serve(session: Session, port: int) -> None:
         session.output.show({"address": gateway.address, "routes": routes}, render)
         sys.stdout.flush()
         gateway.serve_forever()
+
+
+def _answer(target: Target, event: dict[str, Any]) -> Any:
+    """The function's that API Gateway would hand it to."""
+    method, path = event["requestContext"]["http"]["method"], event["rawPath"].split("/")
+    if path[:2] != PREFIX or len(path) != PARTS or method not in {"GET", "POST"}:
+        return invoke(target, "ApiFunction", event)
+    named = {"routeKey": f"{method} {APPROVALS}", "pathParameters": {"pipeline": path[2], "run": path[3]}}
+    return invoke(target, "ApprovalPageFunction", {**event, **named})

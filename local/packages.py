@@ -23,6 +23,7 @@ BUDGETS = {
     "ScoreFunction": 249,
     "CheckSufficiencyFunction": 165,
     "ApiFunction": 205,
+    "WriteFeaturesFunction": 165,
 }
 """MiB unzipped, layers included; Lambda takes 250. Raise one knowingly: every MiB is fetched in a cold start."""
 OTHERS = 95

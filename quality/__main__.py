@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-NAMES = ("fd001", "power", "hourly")
+NAMES = ("fd001", "power", "hourly", "adclick")
 
 
 def main(arguments: list[str]) -> int:

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pipelines.adclick import features as adclick
 from pipelines.energy import features as energy
 from pipelines.rul import features as rul
-from ratchet.catalog import MeterFiles, Pipeline, SensorFiles, load
+from ratchet.catalog import MeterFiles, Pipeline, SensorFiles, TabularFiles, load
 from ratchet.instants import iso
 from ratchet.tables import training_file
 
@@ -34,15 +35,19 @@ def inputs(pipeline: Pipeline) -> list[str]:
         season, horizon = source.season_minutes // step, source.horizon_minutes // step
         shape = energy.Shape(step, horizon, tuple(windows), season, source.seasons, tuple(around))
         return energy.names(shape)
+    if isinstance(source, TabularFiles):
+        return adclick.inputs(source.numbers, source.categories)
     return []
 
 
 def outcome(kind: str, x: NDArray[np.float32], chance: np.random.Generator) -> NDArray[np.float64]:
-    """What a row's inputs, of which the first three matter, come to: percent, hours up to the cap, or kW."""
+    """What a row's inputs, of which the first three matter, come to: percent, hours up to the cap, kW, or a click."""
     signal = np.nan_to_num(x[:, :3]).astype(np.float64).sum(axis=1)
     noise = chance.normal(size=len(x))
     if kind == "sensors":
         return np.clip(np.round(60 + 40 * signal + 5 * noise), 0, 125)
+    if kind == "tabular":
+        return (signal + noise > 0).astype(np.float64)
     return 2 + signal / 4 + 0.2 * noise if kind == "meters" else signal + 0.1 * noise
 
 

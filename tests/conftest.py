@@ -1,6 +1,7 @@
 """The environments of the laptop target, one emulator per session with roles enforced, and the figures at the end."""
 
 import os
+import signal
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +14,8 @@ from tests.faults import figures
 
 # LightGBM's threads wait for each other all the time: by spinning, they would keep the processor from others.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# What is started in the background ignores Ctrl-C, and so would the commands that are interrupted here.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

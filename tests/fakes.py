@@ -2,20 +2,25 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from ratchet.errors import BadInput, ForeignDocument
 from ratchet.store import Ambiguous, Listed, PreconditionFailed, Stored
 
+NOW = datetime(2026, 11, 20, tzinfo=UTC)
+"""When objects are put into a store that is told nothing else."""
+
 
 class MemoryStore:
-    """`ObjectStore` in a dictionary. `lose_answers` makes the next writes happen but answer Ambiguous."""
+    """`ObjectStore` in a dictionary, `now`. `lose_answers` makes the next writes happen but answer Ambiguous."""
 
     def __init__(self, bucket: str = "bucket") -> None:
         self.bucket = bucket
         self.objects: dict[str, Stored] = {}
         self.tags: dict[str, dict[str, str]] = {}
+        self.modified: dict[str, datetime] = {}
+        self.now = NOW
         self.writes: list[str] = []
         self.lose_answers = 0
         self.lose_requests = 0
@@ -25,7 +30,7 @@ class MemoryStore:
 
     def head(self, key: str) -> Listed | None:
         found = self.objects.get(key)
-        return Listed(key, len(found.body), found.etag) if found else None
+        return Listed(key, len(found.body), found.etag, self.modified.get(key, self.now)) if found else None
 
     def put(
         self,
@@ -46,6 +51,7 @@ class MemoryStore:
         etag = f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"'
         self.objects[key] = Stored(body, etag)
         self.tags[key] = dict(tags or {})
+        self.modified[key] = self.now
         self.writes.append(key)
         if self.lose_answers:
             self.lose_answers -= 1
@@ -59,7 +65,7 @@ class MemoryStore:
     def list(self, prefix: str) -> Iterator[Listed]:
         for key in sorted(self.objects):
             if key.startswith(prefix):
-                yield Listed(key, len(self.objects[key].body), self.objects[key].etag)
+                yield Listed(key, len(self.objects[key].body), self.objects[key].etag, self.modified.get(key, self.now))
 
     def delete(self, key: str) -> None:
         self.objects.pop(key, None)

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from ratchet.catalog import MeterFiles, Pipeline, SensorFiles, load
+from ratchet.catalog import MeterFiles, Pipeline, SensorFiles, TabularFiles, load
 from ratchet.files import land
 from ratchet.instants import parse_instant, run_name
 from ratchet.tables.material import Order
@@ -24,6 +24,8 @@ from tests.landed import EXECUTION, hold_lease
 
 RUN = "2026-11-21T04-00-00Z"
 NOW = parse_instant(RUN)
+COLUMNS = "id,full_name,age,gender,device_type,ad_position,browsing_history,time_of_day,click"
+"""Of the files of `adclick`."""
 
 
 def sensors(window: int = 10, **minimum: int) -> Pipeline:
@@ -41,6 +43,31 @@ def meters(**changed: Any) -> Pipeline:
     pipeline = load("energy")
     source = replace(pipeline.source_as(MeterFiles), minimum_days=2, **changed)
     return replace(pipeline, source=source, data=replace(pipeline.data, min_rows=20))
+
+
+def clicks(**changed: Any) -> Pipeline:
+    """`adclick`, content with a few records, and with other declarations where asked."""
+    pipeline = load("adclick")
+    source = pipeline.source_as(TabularFiles)
+    source = replace(source, **{"minimum": replace(source.minimum, records=3, groups=2), **changed})
+    return replace(pipeline, source=source, data=replace(pipeline.data, min_rows=20))
+
+
+def impressions(*rows: str, header: str = COLUMNS) -> bytes:
+    """A file of records, from lines such as `7,Ann,31,Female,Mobile,Top,News,Night,1`."""
+    return "".join(f"{row}\n" for row in (header, *rows)).encode()
+
+
+def people(count: int, seed: int = 0) -> list[str]:
+    """Lines of so many impressions, most of them of one person each; who is older clicks more."""
+    chance, source = np.random.default_rng(seed), load("adclick").source_as(TabularFiles)
+    lines = []
+    for number in range(count):
+        age, person = int(chance.integers(18, 65)), int(chance.integers(count))
+        told = ["" if chance.random() < 0.2 else str(chance.choice(each)) for each in source.categories.values()]
+        years = "" if number % 9 == 0 else str(age)
+        lines.append(",".join([str(person), f"Ann{person}", years, *told, str(int(chance.random() < age / 80))]))
+    return lines
 
 
 def record(machine: str, at: datetime, value: float, sensor: str = "temp", **changed: Any) -> dict[str, Any]:

@@ -17,12 +17,12 @@ def handler(event: dict[str, Any], context: object, ports: Any = wiring, clock: 
     """Event: EventBridge's Step Functions status change. Result: docs/contracts.md."""
     detail, store, executions = event["detail"], ports.store(), ports.executions()
     execution, started = detail["executionArn"], datetime.fromtimestamp(detail["startDate"] / 1000, UTC)
-    # Machines are named <stack>-<pipeline>.
-    pipeline = load(detail["stateMachineArn"].rpartition("-")[2])
+    document, machine = json.loads(detail["input"] or "null"), detail["stateMachineArn"].rpartition("-")[2]
+    # Machines are named <stack>-<pipeline>; a deployment's input names its own.
+    pipeline = load(document["pipeline"] if machine == "deployment" else machine)
     keys = pipeline.keys
     end = {"execution": execution, "outcome": detail["status"].lower()}
     # The claim first, and whether or not the lease is held: an execution may die between the two.
-    document = json.loads(detail["input"] or "null")
     asked = {"document": document, "takes": pipeline.source.takes}
     run_ts = claim.bury(store, keys, executions, clock, **asked, started=started, **end)
     freed = lease.free(store, keys, executions, execution=execution)

@@ -9,6 +9,7 @@ EXTENSIONS = (
     "lambda_runtime",
     "embedded_metrics",
     "schedules",
+    "generated_secrets",
     "s3_permissions",
     "stepfunctions_scope",
     "stepfunctions_limits",

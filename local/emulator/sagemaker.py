@@ -1,155 +1,117 @@
-"""SageMaker's training jobs as a service of the emulator: six calls; every other call is refused by name.
+"""SageMaker as a service of the emulator: training jobs, feature groups, model registry and endpoints.
 
-Jobs live in memory. They are run by the executor given to `install`, by default for real in a Python of their own.
+Only the calls that we make are there; every other one is refused by name. Each request is checked against botocore's
+model of the API. What has a name survives a restart (`sagemaker_resources`), training jobs and the records of an online
+store do not; an endpoint's process starts again with its first request.
 """
 
 from __future__ import annotations
 
+import asyncio
 import atexit
-import contextvars
 import json
-import logging
 import os
-import threading
-from collections.abc import Callable
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ministack import app
 from ministack.core import router
-from ministack.core.responses import get_region
 
-from local.emulator import roles, sagemaker_auth
-from local.emulator.sagemaker_auth import ACCESS_DENIED, job_arn, missing_permission
-from local.emulator.sagemaker_jobs import ENDS, Executor, TrainingJob
+from local.emulator import endings, roles, sagemaker_auth, sagemaker_provisioners, sagemaker_rest, settings
+from local.emulator.sagemaker_auth import ACCESS_DENIED, missing_permission
+from local.emulator.sagemaker_calls import Call, Refused, Request
+from local.emulator.sagemaker_endpoints import Endpoints
+from local.emulator.sagemaker_features import FeatureGroups
+from local.emulator.sagemaker_jobs import Executor
+from local.emulator.sagemaker_models import Models
+from local.emulator.sagemaker_offline import OfflineStore
+from local.emulator.sagemaker_online import OnlineStore
+from local.emulator.sagemaker_package_groups import PackageGroups
+from local.emulator.sagemaker_packages import Packages
+from local.emulator.sagemaker_parquet import Writer
+from local.emulator.sagemaker_records import FeatureRecords
+from local.emulator.sagemaker_replica import Replicas
+from local.emulator.sagemaker_resources import Resources
 from local.emulator.sagemaker_shapes import model, problems
+from local.emulator.sagemaker_tags import Tags
+from local.emulator.sagemaker_training import TrainingJobs
 from local.training import SubprocessExecutor
-
-logger = logging.getLogger(__name__)
 
 Answer = tuple[int, dict[str, str], bytes]
 _HEADERS = {"Content-Type": "application/x-amz-json-1.1"}
-_PAGE = 100
+OFFLINE_SECONDS = 5.0
+"""How long the offline store lags behind; up to 15 minutes on AWS."""
 
 
-class Refused(Exception):
-    """A call answered with an error: `code` is the API's name for it."""
+class Area(Protocol):
+    """A part of the service."""
 
-    def __init__(self, code: str, message: str) -> None:
-        """`code` as in the service model (`ResourceInUse`), or `ValidationException`."""
-        super().__init__(message)
-        self.code = code
+    @property
+    def calls(self) -> dict[str, Call]:
+        """What it answers, by the API's names."""
 
 
 class Service:
-    """The jobs of all accounts and regions, and the calls on them."""
+    """All calls of the service's three APIs."""
 
-    def __init__(self, executor: Executor) -> None:
-        """`executor` runs the jobs that are created."""
-        self._executor = executor
-        self._lock = threading.Lock()
-        self._jobs: dict[str, TrainingJob] = {}
-        self._calls: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
-            "CreateTrainingJob": self._create,
-            "DescribeTrainingJob": lambda request: self.job(request["TrainingJobName"]).describe(),
-            "StopTrainingJob": self._stop,
-            "ListTrainingJobs": self._list,
-            "AddTags": self._add_tags,
-            "ListTags": self._list_tags,
-        }
+    def __init__(self, areas: Iterable[Area]) -> None:
+        """`areas` answer the calls."""
+        self._calls = {name: call for area in areas for name, call in area.calls.items()}
 
-    def call(self, name: str, request: dict[str, Any], headers: dict[str, str]) -> dict[str, Any]:
-        """The answer to one call; `headers` tell who calls. Raises Refused."""
+    def call(self, name: str, shape: Any, request: Request, headers: dict[str, str]) -> dict[str, Any]:
+        """The answer to one call, whose input `shape` checks; `headers` tell who calls. Raises Refused."""
+        rest = not headers.get("x-amz-target")
         if name not in self._calls:
-            raise Refused("ValidationException", f"{name} is not implemented by the laptop target's SageMaker.")
-        wrong = problems(request, model().operation_model(name).input_shape)
+            message = f"{name} is not implemented by the laptop target's SageMaker."
+            raise Refused("ValidationError" if rest else "ValidationException", message)
+        wrong = problems(request, shape)
         if wrong:
-            raise Refused("ValidationException", wrong)
-        denied = missing_permission(headers, request) if name == "CreateTrainingJob" else ""
+            raise Refused("ValidationError" if rest else "ValidationException", wrong)
+        denied = missing_permission(headers, name, request)
         if denied:
             raise Refused(ACCESS_DENIED, denied)
         return self._calls[name](request)
 
-    def job(self, name: str) -> TrainingJob:
-        """The job of this name in the caller's account and region. Raises Refused as AWS does."""
-        job = self._jobs.get(job_arn(name))
-        if job is None:
-            raise Refused("ValidationException", "Requested resource not found.")
-        return job
-
-    def _create(self, request: dict[str, Any]) -> dict[str, Any]:
-        _check_spot(request)
-        arn = job_arn(request["TrainingJobName"])
-        with self._lock:
-            if arn in self._jobs:
-                raise Refused("ResourceInUse", "Training job names must be unique within an AWS account and region.")
-            job = self._jobs[arn] = TrainingJob(request, arn, get_region())
-        context = contextvars.copy_context()
-        threading.Thread(target=context.run, args=(self._run, job), name=job.name, daemon=True).start()
-        return {"TrainingJobArn": arn}
-
-    def _run(self, job: TrainingJob) -> None:
-        try:
-            self._executor.run(job)
-        except Exception as error:
-            logger.exception("the executor failed on %s", job.name)
-            job.finish("Failed", "Failed", f"InternalServerError: {type(error).__name__}: {error}")
-
-    def _stop(self, request: dict[str, Any]) -> dict[str, Any]:
-        job = self.job(request["TrainingJobName"])
-        if job.describe()["TrainingJobStatus"] in ENDS:
-            raise Refused("ValidationException", f"The training job {job.name} has already ended.")
-        job.ask_to_stop()
-        return {}
-
-    def _list(self, request: dict[str, Any]) -> dict[str, Any]:
-        found = [job.summary() for arn, job in self._jobs.items() if arn.startswith(job_arn(""))]
-        found = [each for each in found if _wanted(each, request)]
-        by = {"Name": "TrainingJobName", "Status": "TrainingJobStatus"}.get(request.get("SortBy", ""), "CreationTime")
-        found.sort(key=lambda each: each[by], reverse=request.get("SortOrder", "Descending") == "Descending")
-        start = int(request.get("NextToken", 0))
-        end = start + int(request.get("MaxResults", _PAGE))
-        more = {"NextToken": str(end)} if end < len(found) else {}
-        return {"TrainingJobSummaries": found[start:end], **more}
-
-    def _tagged(self, request: dict[str, Any]) -> TrainingJob:
-        return self.job(request["ResourceArn"].rsplit("/", 1)[-1])
-
-    def _add_tags(self, request: dict[str, Any]) -> dict[str, Any]:
-        job = self._tagged(request)
-        job.tags.update({tag["Key"]: tag["Value"] for tag in request["Tags"]})
-        return self._list_tags(request)
-
-    def _list_tags(self, request: dict[str, Any]) -> dict[str, Any]:
-        return {"Tags": [{"Key": key, "Value": value} for key, value in self._tagged(request).tags.items()]}
-
     async def handle(
         self, method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, Any]
     ) -> Answer:
-        """ministack's interface to a service."""
+        """ministack's interface to a service; answers outside the event loop, since a model may take its time."""
+        if headers.get("x-amz-target"):
+            return await asyncio.to_thread(self._json, headers, body)
+        return await asyncio.to_thread(self._rest, method, path, headers, body, query)
+
+    def _json(self, headers: dict[str, str], body: bytes) -> Answer:
+        name = headers["x-amz-target"].rsplit(".", 1)[-1]
         try:
-            name = headers.get("x-amz-target", "").rsplit(".", 1)[-1]
-            answer = self.call(name, json.loads(body or b"{}"), headers)
+            if name not in model().operation_names:
+                raise Refused("UnknownOperationException", f"SageMaker has no action {name}.")
+            shape = model().operation_model(name).input_shape
+            answer = self.call(name, shape, json.loads(body or b"{}"), headers)
             return 200, dict(_HEADERS), json.dumps(answer, default=_seconds).encode()
         except Refused as refusal:
-            return 400, dict(_HEADERS), json.dumps({"__type": refusal.code, "message": str(refusal)}).encode()
+            told = {"__type": refusal.code, "message": str(refusal), **refusal.members}
+            return refusal.status, dict(_HEADERS), json.dumps(told).encode()
+
+    def _rest(self, method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, Any]) -> Answer:
+        try:
+            found = sagemaker_rest.operation(method, path)
+            if found is None:
+                raise Refused("UnknownOperationException", f"SageMaker has no operation {method} {path}.", 404)
+            operation, names = found
+            request = _read(operation, names, headers, query, body)
+            answer = self.call(operation.name, operation.input_shape, request, headers)
+            return (200, *sagemaker_rest.answer(operation, answer))
+        except Refused as refusal:
+            return (refusal.status, *sagemaker_rest.refusal(refusal.code, str(refusal), refusal.members))
 
 
-def _check_spot(request: dict[str, Any]) -> None:
-    limits = request.get("StoppingCondition", {})
-    wait, runtime = limits.get("MaxWaitTimeInSeconds"), limits.get("MaxRuntimeInSeconds", 0)
-    spot = request.get("EnableManagedSpotTraining", False)
-    if wait is not None and not spot:
-        raise Refused("ValidationException", "MaxWaitTimeInSeconds above 0 needs EnableManagedSpotTraining.")
-    if spot and (wait is None or wait < runtime):
-        raise Refused("ValidationException", "Managed spot training needs MaxWaitTimeInSeconds >= MaxRuntimeInSeconds.")
-
-
-def _wanted(summary: dict[str, Any], request: dict[str, Any]) -> bool:
-    if request.get("NameContains", "") not in summary["TrainingJobName"]:
-        return False
-    return bool(request.get("StatusEquals", summary["TrainingJobStatus"]) == summary["TrainingJobStatus"])
+def _read(operation: Any, names: Any, headers: dict[str, str], query: dict[str, Any], body: bytes) -> Request:
+    try:
+        return sagemaker_rest.request(operation, names, headers, query, body)
+    except ValueError as error:
+        raise Refused("ValidationError", f"The request is no JSON: {error}") from error
 
 
 def _seconds(value: Any) -> float:
@@ -161,18 +123,48 @@ def _seconds(value: Any) -> float:
 def install(executor: Executor | None = None) -> Service:
     """Register the service. The default executor reads RATCHET_TRAINING_PYTHON and RATCHET_TRAINING_HOME.
 
-    RATCHET_TRAINING_WITHOUT_CAPACITY lists instance types, separated by commas, that are not to be had.
+    RATCHET_TRAINING_WITHOUT_CAPACITY lists instance types, separated by commas, that are not to be had;
+    RATCHET_OFFLINE_STORE_SECONDS says how long an offline store lags behind its online store.
     """
+    python = Path(os.environ.get("RATCHET_TRAINING_PYTHON", "RATCHET_TRAINING_PYTHON is not set"))
     chosen = executor or SubprocessExecutor(
-        python=Path(os.environ.get("RATCHET_TRAINING_PYTHON", "RATCHET_TRAINING_PYTHON is not set")),
+        python=python,
         home=Path(os.environ["RATCHET_TRAINING_HOME"]),
         endpoint=roles.endpoint(),
         credentials=roles.credentials,
         without_capacity=os.environ.get("RATCHET_TRAINING_WITHOUT_CAPACITY", "").split(","),
     )
     atexit.register(chosen.close)
-    service = Service(chosen)
+    service = _service(chosen, python, settings.current().state / "sagemaker")
     app.SERVICE_HANDLERS["sagemaker"] = service.handle
     router.SERVICE_PATTERNS["sagemaker"] = {"target_prefixes": ["SageMaker."], "host_patterns": [r"sagemaker\."]}
     sagemaker_auth.install()
+    _keep_content_types()
     return service
+
+
+def _keep_content_types() -> None:
+    """A container's answer has the type that the container says, not that of its service's own answers."""
+    stock = app.fix_success_content_type
+
+    def fix(service: str, status: int, headers: dict[str, str]) -> None:
+        if service != "sagemaker":
+            stock(service, status, headers)
+
+    app.fix_success_content_type = fix
+
+
+def _service(executor: Executor, python: Path, home: Path) -> Service:
+    resources, jobs, online = Resources(home / "resources.json"), TrainingJobs(executor), OnlineStore()
+    offline = OfflineStore(resources, Writer(python))
+    offline.start(float(os.environ.get("RATCHET_OFFLINE_STORE_SECONDS", OFFLINE_SECONDS)))
+    endings.register(offline.flush)
+    # The training Python has what a bundle's code asks for, numpy and onnxruntime; the functions' Python has neither.
+    replicas = Replicas(python, home / "endpoints")
+    atexit.register(replicas.close)
+    groups, package_groups = FeatureGroups(resources, online), PackageGroups(resources)
+    sagemaker_provisioners.install(groups, package_groups)
+    models = Models(resources)
+    hosting = (models, Endpoints(resources, models, replicas))
+    registry = (package_groups, Packages(resources, package_groups))
+    return Service((jobs, groups, FeatureRecords(groups, online, offline), *registry, *hosting, Tags(jobs, resources)))

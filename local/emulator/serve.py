@@ -10,7 +10,7 @@ import signal
 from pathlib import Path
 
 from local import processes
-from local.emulator import extensions, settings
+from local.emulator import endings, extensions, settings
 from local.emulator.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -73,9 +73,15 @@ async def _serve(port: int) -> None:
     config.graceful_timeout = 1
     config.accesslog = None
     tasks = [asyncio.create_task(_announce(port)), asyncio.create_task(_save_regularly())]
-    await serve(app, config, shutdown_trigger=stop.wait)
+    await serve(app, config, shutdown_trigger=lambda: _finished(stop))
     for task in tasks:
         task.cancel()
+
+
+async def _finished(stop: asyncio.Event) -> None:
+    """Wait until the emulator shall stop and the extensions have written what they held back."""
+    await stop.wait()
+    await asyncio.to_thread(endings.run)
 
 
 async def _save_regularly() -> None:

@@ -214,8 +214,8 @@ def test_jobs_are_listed_by_name_and_status(training: Training, completed: dict[
 
 
 def test_a_call_that_is_not_implemented_says_so(training: Training) -> None:
-    with pytest.raises(ClientError, match="CreateModel is not implemented"):
-        training.client.create_model(ModelName="m", ExecutionRoleArn=training.role)
+    with pytest.raises(ClientError, match="DescribeAlgorithm is not implemented"):
+        training.client.describe_algorithm(AlgorithmName="a")
 
 
 def test_a_value_the_service_would_refuse_is_refused(training: Training) -> None:

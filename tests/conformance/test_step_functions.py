@@ -188,6 +188,48 @@ def test_a_callback_function_that_raises_fails_its_task_by_the_name_of_its_error
     assert machines.end(execution)["error"] == "OutOfPaper"
 
 
+def asked(machines: Machines, deployment: Any, s3: Any, key: str, **state: Any) -> tuple[str, str]:
+    """An execution whose function was told a task token and has returned, and that token."""
+    payload = {"do": "put", "bucket": deployment.outputs["BucketName"], "key": f"allowed/{key}"}
+    arguments = {"FunctionName": deployment.outputs["WriterName"], "Payload": payload}
+    payload["body"] = "{% $states.context.Task.Token %}"
+    resource = "arn:aws:states:::lambda:invoke.waitForTaskToken"
+    execution = machines.start(machines.create(task(resource, Arguments=arguments, **state)))
+    where = {"Bucket": payload["bucket"], "Key": payload["key"]}
+    s3.get_waiter("object_exists").wait(**where, WaiterConfig={"Delay": 1, "MaxAttempts": 15})
+    return execution, s3.get_object(**where)["Body"].read().decode()
+
+
+def test_a_function_that_was_told_a_token_leaves_its_task_waiting_until_somebody_answers(
+    machines: Machines, deployment: Any, s3: Any
+) -> None:
+    execution, token = asked(machines, deployment, s3, "token-success", TimeoutSeconds=60)
+    time.sleep(0.5)
+    assert machines.described(execution)["status"] == "RUNNING"
+    machines.client.send_task_success(taskToken=token, output='{"yes": true}')
+    assert json.loads(machines.end(execution)["output"]) == {"yes": True}
+
+
+def test_a_function_that_was_told_a_token_may_be_answered_by_a_failure(
+    machines: Machines, deployment: Any, s3: Any
+) -> None:
+    execution, token = asked(machines, deployment, s3, "token-failure", TimeoutSeconds=60)
+    machines.client.send_task_failure(taskToken=token, error="Rejected", cause="by a person")
+    ended = machines.end(execution)
+    assert (ended["error"], ended["cause"]) == ("Rejected", "by a person")
+
+
+def test_an_answer_that_does_not_come_in_time_is_a_timeout_and_counts_no_more(
+    machines: Machines, deployment: Any, s3: Any
+) -> None:
+    execution, token = asked(machines, deployment, s3, "token-late", TimeoutSeconds=3)
+    assert machines.end(execution)["error"] == "States.Timeout"
+    for send in (machines.client.send_task_success, machines.client.send_task_failure):
+        given = {"output": "{}"} if send == machines.client.send_task_success else {}
+        with pytest.raises(ClientError, match=r"TaskTimedOut|TaskDoesNotExist|InvalidToken"):
+            send(taskToken=token, **given)
+
+
 def test_a_callback_succeeds_with_the_output_it_is_given(machines: Machines, s3: Any) -> None:
     execution, token = callback(machines, s3, "token-success")
     machines.client.send_task_success(taskToken=token, output='{"yes": true}')

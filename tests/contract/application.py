@@ -117,8 +117,13 @@ class Machine:
 
     @property
     def definition(self) -> dict[str, Any]:
-        """The parsed definition, with its placeholders."""
-        parsed: dict[str, Any] = parse(self.path.read_text())
+        """The parsed definition, with its placeholders but for those that stand for numbers."""
+        text = self.path.read_text()
+        for name, value in self.substitutions.items():
+            parameter = TEMPLATE["Parameters"].get(value.get("Ref"), {}) if isinstance(value, dict) else {}
+            if parameter.get("Type") == "Number":
+                text = text.replace(f"${{{name}}}", str(parameter["Default"]))
+        parsed: dict[str, Any] = parse(text)
         return parsed
 
     def filled(self) -> str:

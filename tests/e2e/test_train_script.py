@@ -19,9 +19,17 @@ from tests.channels import RUN_TS, channel
 from tests.training_scripts import TRAIN_URI, train
 
 ROWS = 1500
-SHORT = {"returns": ["--epochs", "5"], "rul": ["--rounds", "60", "--bags", "2"], "energy": ["--rounds", "60"]}
+SHORT = {
+    "returns": ["--epochs", "5"],
+    "rul": ["--rounds", "60", "--bags", "2"],
+    "energy": ["--rounds", "60"],
+    "adclick": ["--rounds", "60"],
+}
 """Values that train less than those of pipeline.yaml, and enough to learn."""
-UNSTABLE = {"returns": ["--lr", "1e30"], "rul": ["--learning_rate", "1e300"], "energy": ["--learning_rate", "1e300"]}
+UNSTABLE = {
+    "returns": ["--lr", "1e30"],
+    **{name: ["--learning_rate", "1e300"] for name in ("rul", "energy", "adclick")},
+}
 MEMBERS = {"bundle.json", "model.onnx", "reference.npz"}
 
 
@@ -131,7 +139,7 @@ def test_a_dry_run_keeps_nothing(trained: Trained, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("name", ["rul", "energy"])
+@pytest.mark.parametrize("name", ["rul", "energy", "adclick"])
 def test_a_search_is_told_in_the_bundle_and_chooses_the_knobs(name: str, tmp_path: Path) -> None:
     rows = channel(name, tmp_path, 600)
     code, log = train(name, rows, tmp_path, "--rounds", "5", "--trials", "2", "--min_data_in_leaf", "20")

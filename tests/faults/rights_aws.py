@@ -4,7 +4,7 @@ It is of a moment at which everything is there and still runs, so that a caller 
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,26 +15,59 @@ from typing import Any
 from unittest import mock
 
 import boto3
+from ratchet.endpoint.hosting import config_name, endpoint_name
 
+from tests.faults.rights_reference import known
 from tests.faults.rights_resources import arn, job
+from tests.faults.rights_template import STACK
 
 CREDENTIALS = json.dumps({"url": "http://127.0.0.1:9", "key": "key", "db_url": "postgresql://127.0.0.1:9/"})
 RUN = "run"
 """An execution's name."""
-MACHINE = arn("states", "stateMachine:stack-rul")
-PARENT, PARTS, CHILD = (
-    arn("states", f"execution:stack-{machine}:run") for machine in ("returns", "extract-parts", "release")
+PARENTS = tuple(arn("states", f"execution:stack-{machine}:run") for machine in ("returns", "adclick", "deployment"))
+"""Executions that hold a lease: of pipelines whose models the gate puts into service, or a person, and what deploys."""
+PARTS, RELEASE, SIGNED, MOVE = (
+    arn("states", f"execution:stack-{machine}:run")
+    for machine in ("extract-parts", "release", "signed-release", "endpoint")
 )
 JOB = arn("sagemaker", f"training-job/{job('returns')}")
-ABOUT: dict[str, Callable[[str], str]] = {
-    "executionArn": str,
-    "stateMachineArn": str,
-    "ResourceArn": str,
-    "TrainingJobName": lambda name: arn("sagemaker", f"training-job/{name}"),
-    "SecretId": lambda name: arn("secretsmanager", f"secret:{name}"),
-    "Name": lambda name: arn("ssm", f"parameter{name}"),
+ENDPOINT = endpoint_name(STACK, "adclick")
+CONFIG = config_name(ENDPOINT, "2026-11-21T04-00-00Z", "0" * 64, "serverless")
+"""The name of a configuration, and of its model."""
+PASSED = '{"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}'
+Given = Mapping[str, Any]
+
+
+def _named(service: str, kind: str) -> Callable[[str], list[str]]:
+    return lambda name: [arn(service, kind + name)]
+
+
+ABOUT: dict[str, Callable[[str], list[str]]] = {
+    **dict.fromkeys(("executionArn", "stateMachineArn", "ResourceArn"), lambda arn: [arn]),
+    **dict.fromkeys(("ModelPackageArn", "ModelPackageName", "TopicArn"), lambda arn: [arn]),
+    "TrainingJobName": _named("sagemaker", "training-job/"),
+    "SecretId": lambda name: [name if name.startswith("arn:") else arn("secretsmanager", f"secret:{name}")],
+    "Name": _named("ssm", "parameter"),
+    "ModelPackageGroupName": lambda name: [arn("sagemaker", f"model-package/{name}/1")],
+    "ModelName": _named("sagemaker", "model/"),
+    "EndpointName": _named("sagemaker", "endpoint/"),
+    "EndpointConfigName": _named("sagemaker", "endpoint-config/"),
+    "FeatureGroupName": _named("sagemaker", "feature-group/"),
 }
-"""The parameters that name what a request is about, and how its ARN is made of them."""
+"""The parameters that name what a request is about, and the ARNs made of them.
+
+A request that names several is about all of them that its action knows; an action may know none.
+"""
+
+
+def _besides(given: Given, about: list[str]) -> Iterator[tuple[str, str]]:
+    """What a request takes besides its own action: to tag what it makes, to hand on a role, to look at alarms."""
+    if "Tags" in given:
+        yield "sagemaker:AddTags", about[0]
+    if "ExecutionRoleArn" in given:
+        yield f"iam:PassRole if {PASSED}", given["ExecutionRoleArn"]
+    for each in given.get("DeploymentConfig", {}).get("AutoRollbackConfiguration", {}).get("Alarms", []):
+        yield "cloudwatch:DescribeAlarms", arn("cloudwatch", f"alarm:{each['AlarmName']}")
 
 
 @dataclass(frozen=True)
@@ -57,17 +90,16 @@ class _Body(BytesIO):
 
 
 def _object(_: str) -> dict[str, Any]:
-    return {"ETag": '"e"', "ContentLength": 1, "Body": _Body(b"x")}
+    return {"ETag": '"e"', "ContentLength": 1, "LastModified": datetime.now(UTC), "Body": _Body(b"x")}
 
 
 def _history(execution: str) -> dict[str, Any]:
-    """A pipeline's machine starts the landing of parts, then the release, and that a job."""
-    started = {
-        PARENT: [("states", {"ExecutionArn": PARTS}), ("states", {"ExecutionArn": CHILD})],
-        PARTS: [],
-        CHILD: [("sagemaker", {"TrainingJobArn": JOB})],
-    }
-    told = [{"resourceType": resource, "output": json.dumps(output)} for resource, output in started[execution]]
+    """A pipeline's machine lands parts, then starts a release, and that a job; what deploys moves an endpoint."""
+    job = ("sagemaker", {"TrainingJobArn": JOB})
+    parts, release, signed, endpoint = (("states", {"ExecutionArn": each}) for each in (PARTS, RELEASE, SIGNED, MOVE))
+    started = dict(zip(PARENTS, ([parts, release], [parts, signed], [endpoint]), strict=True))
+    started |= {RELEASE: [job], SIGNED: [job]}
+    told = [{"resourceType": resource, "output": json.dumps(output)} for resource, output in started.get(execution, [])]
     return {"events": [{"taskSubmittedEventDetails": each} for each in told]}
 
 
@@ -85,6 +117,10 @@ ANSWERS: dict[str, Callable[[str], dict[str, Any]]] = {
     "sagemaker:ListTags": lambda _: {"Tags": []},
     "secretsmanager:GetSecretValue": lambda _: {"SecretString": CREDENTIALS},
     "ssm:GetParameter": lambda _: {"Parameter": {"Value": CREDENTIALS}},
+    "sagemaker:CreateModelPackage": lambda about: {"ModelPackageArn": about},
+    "sagemaker:DescribeEndpoint": lambda _: {"EndpointStatus": "InService", "EndpointConfigName": CONFIG},
+    "sagemaker:ListEndpointConfigs": lambda _: {"EndpointConfigs": []},
+    "sagemaker:InvokeEndpoint": lambda _: {"Body": _Body(b"{}")},
 }
 """All others are answered with a tag, which only S3's callers look for."""
 
@@ -94,20 +130,26 @@ class _Aws:
 
     def __init__(self) -> None:
         self.session = boto3.session.Session("x", "x", region_name="us-east-1")
+        self.session.events.register("provide-client-params", _keep)
         self.session.events.register("before-call", self._answer)
         self.asked: set[Asked] = set()
         self.failing = ""
 
     def _answer(self, model: Any, params: dict[str, Any], **_: Any) -> tuple[Any, dict[str, Any]]:
-        operation, about = f"{model.service_model.signing_name}:{model.name}", ""
-        if not operation.startswith("s3:"):
-            given = json.loads(params["body"])
-            (about,) = (make(given[name]) for name, make in ABOUT.items() if name in given)
+        operation, given = f"{model.service_model.signing_name}:{model.name}", params["context"]["given"]
+        named = [each for name, make in ABOUT.items() if name in given for each in make(given[name])]
+        about = [""] if operation.startswith("s3:") else known(operation, named)
+        assert about, f"what is {operation} about?"
         headers = frozenset(name.lower() for name in params["headers"])
-        self.asked.add(Asked(operation, about, model.http["method"], model.http["requestUri"], headers))
+        for action, each in [*((operation, each) for each in about), *_besides(given, about)]:
+            self.asked.add(Asked(action, each, model.http["method"], model.http["requestUri"], headers))
         if operation == self.failing:
             return SimpleNamespace(status_code=503), {"Error": {"Code": "SlowDown", "Message": ""}}
-        return SimpleNamespace(status_code=200), ANSWERS.get(operation, lambda _: {"ETag": '"e"'})(about)
+        return SimpleNamespace(status_code=200), ANSWERS.get(operation, lambda _: {"ETag": '"e"'})(about[-1])
+
+
+def _keep(params: Given, context: dict[str, Any], **_: Any) -> None:
+    context["given"] = dict(params)
 
 
 @cache

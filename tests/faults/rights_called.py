@@ -13,7 +13,7 @@ from tests.faults.simulator import functions, interleaving, world
 READERS = {"store", "reader", "files"}
 OF_THE_BUCKET = {"list"}
 """Calls whose key is a prefix."""
-PURE = {"uri", "key_of"}
+PURE = {"uri", "key_of", "link", "check"}
 """Calls that ask nothing."""
 
 
@@ -43,7 +43,9 @@ class Noted:
     def __getattr__(self, name: str) -> Callable[..., Any]:
         def port(*about: Any) -> Any:
             self._note(Call(name))
-            return NotedPort(getattr(self.bare, name)(*about), name, self._note)
+            made = getattr(self.bare, name)(*about)
+            # An address is no port.
+            return made if isinstance(made, str) else NotedPort(made, name, self._note)
 
         return port
 

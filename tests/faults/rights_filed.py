@@ -25,30 +25,31 @@ from tests.faults.rights_ports import Ports, handle
 from tests.landed import EXECUTION, hold_lease
 
 RUN, NOW = filed.RUN, filed.NOW
-DAY, FILE = "2026-11-20", "energy/incoming/a.csv"
+DAY, FILE, DATASET = "2026-11-20", "energy/incoming/a.csv", "adclick/datasets/a.csv"
 Scene = Callable[[str, Ports, Noted], None]
-SENSORS, METERS = filed.sensors(), filed.meters()
+SENSORS, METERS, RECORDS = filed.sensors(), filed.meters(), filed.clicks()
 
 
 def _written(ports: Ports) -> None:
-    """Files of ten days of sensors, and of thirty days of a meter until now; of each something cannot be read."""
+    """Ten days of sensors, thirty days of a meter until now, and people; of each something cannot be read."""
     filed.fleet(ports.memory)
     bad = filed.record("m1", NOW - timedelta(days=1), 70.0, time="noon")
     filed.write_day(ports.memory, DAY, [bad], "equip-bad.json")
     begun = NOW - timedelta(days=30)
     ports.memory.put(FILE, filed.csv_hours(begun, [60.0 + hour % 24 for hour in range(720)]) + b"noon,1\n")
+    ports.memory.put(DATASET, filed.impressions(*filed.people(200), "7,Ann,old,Female,Mobile,Top,News,Night,1"))
 
 
 def _landed(ports: Ports) -> None:
     _written(ports)
-    for pipeline in (SENSORS, METERS):
+    for pipeline in (SENSORS, METERS, RECORDS):
         filed.landed(ports.memory, pipeline)
 
 
 def _lands(step: str, ports: Ports, noted: Noted) -> None:
-    """A run names what has not landed; a day and a file land, and again do not."""
+    """A run names what has not landed; a day and files land, and again do not."""
     _written(ports)
-    for pipeline, part in (("rul", f"dt={DAY}"), ("energy", FILE)):
+    for pipeline, part in (("rul", f"dt={DAY}"), ("energy", FILE), ("adclick", DATASET)):
         assert handle(step, noted, {"pipeline": pipeline, "run_ts": RUN, "month": None})["parts"]
         assert handle(step, noted, {"pipeline": pipeline, "part": part})["rows_changed"]
         assert not handle(step, noted, {"pipeline": pipeline, "part": part})["rows_changed"]
@@ -56,9 +57,9 @@ def _lands(step: str, ports: Ports, noted: Noted) -> None:
 
 
 def _suffices(step: str, ports: Ports, noted: Noted) -> None:
-    """There is enough of both, and nothing new."""
+    """There is enough of all, and nothing new."""
     _landed(ports)
-    for pipeline in (SENSORS, METERS):
+    for pipeline in (SENSORS, METERS, RECORDS):
         given = (noted.store(), pipeline, RUN, None)
         assert check_sufficiency(*given, scheduled=True).status == "sufficient"
         ours = prepare.of_span(ports.memory, pipeline, kinds.of(pipeline).span(RUN, None))
@@ -72,10 +73,10 @@ def _suffices(step: str, ports: Ports, noted: Noted) -> None:
 
 
 def _prepares(step: str, ports: Ports, noted: Noted) -> None:
-    """Both are prepared; what was set aside goes along."""
+    """All are prepared; what was set aside goes along."""
     _landed(ports)
     hold_lease(ports.memory)
-    for pipeline in (SENSORS, METERS):
+    for pipeline in (SENSORS, METERS, RECORDS):
         ports.memory.put(pipeline.keys.lease(), ports.memory.objects["lease.json"].body)
         with TemporaryDirectory() as folder:
             answer = prepared(noted.store(), pipeline, Order(RUN, EXECUTION, 3), Clock(NOW), Path(folder))

@@ -12,13 +12,13 @@ from datetime import date
 from functools import cache
 from typing import Any
 
-from ratchet.catalog import MeterFiles, Pipeline, SensorFiles, load, names
+from ratchet.catalog import MeterFiles, Pipeline, SensorFiles, TabularFiles, load, names
 from ratchet.files.land import SEED
 from ratchet.keys import Keys, source_archive
 
 BATCH = "batch/"
 """Below it a person names the objects (docs/contracts.md, Scoring)."""
-SENSOR_FILES, METER_FILES = "files of sensors", "files of meters"
+SENSOR_FILES, METER_FILES, DATASETS = "files of sensors", "files of meters", "files of records"
 PREFIXES = ("", "other/")
 """Of a pipeline without a prefix, and of one with."""
 SAMPLES: dict[Any, tuple[Any, ...]] = {
@@ -29,9 +29,9 @@ SAMPLES: dict[Any, tuple[Any, ...]] = {
 }
 """Values of a parameter, by its type."""
 BLANKS: dict[Any, tuple[Any, ...]] = {str: ("~",), int: (99_999_999,), date: (date.max,), date | None: (date.max, None)}
-PARTS = {"hours": "dt=2026-11-21", "readings": "file=0123456789abcdef"}
+PARTS = {"hours": "dt=2026-11-21"} | dict.fromkeys(("readings", "records"), "file=0123456789abcdef")
 """By the table that a source of files lands in, how it names a part."""
-PART = re.compile(r"landing/(hours|readings)/(rejected/)?(?:dt|file)=[^/]+\.(parquet|json)")
+PART = re.compile(r"landing/(hours|readings|records)/(rejected/)?(?:dt|file)=[^/]+\.(parquet|json)")
 """The key of what there is of a part: its table, whether rows were set aside, and what they are written as."""
 ANYTHING = {"~": "[^/]+", "99999999": r"\d{8}", date.max.isoformat(): "[^/]+"}
 """What may stand in the place of a blank: no real key has one."""
@@ -48,9 +48,10 @@ def samples(prefix: str) -> dict[str, list[str]]:
         }
         # They lie among the other rows that were set aside.
         found["rejected"].append(ours.part_rejected(table, name))
-    files = [f"{prefix}{folder}{name}" for folder in _folders(MeterFiles) for name in ("a.csv", SEED)]
+    for kind, files in ((MeterFiles, METER_FILES), (TabularFiles, DATASETS)):
+        found[files] = [f"{prefix}{folder}{name}" for folder in _folders(kind) for name in ("a.csv", SEED)]
     shared = {"source_archive": [source_archive("0123456789abcdef")], "batch": [_within(BATCH)]}
-    return {**found, METER_FILES: files, **shared}
+    return {**found, **shared}
 
 
 def of_sensors() -> list[str]:
@@ -61,7 +62,7 @@ def of_sensors() -> list[str]:
 
 def kind_of(key: str) -> str:
     """The kind of a key, of a pipeline that there is or one without a prefix."""
-    for kind, files in ((SensorFiles, SENSOR_FILES), (MeterFiles, METER_FILES)):
+    for kind, files in ((SensorFiles, SENSOR_FILES), (MeterFiles, METER_FILES), (TabularFiles, DATASETS)):
         if any(key.startswith(each.source.prefix) for each in _pipelines() if isinstance(each.source, kind)):
             return files
     plain = key.removeprefix(next((each.prefix for each in _pipelines() if key.startswith(each.prefix or "/")), ""))

@@ -1,8 +1,10 @@
 """What a function needs: its calls of ports, made by the product's own adapters, as the rights that AWS asks for."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import cache
 from inspect import Parameter, signature, unwrap
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -24,6 +26,8 @@ from tests.faults.rights_template import BUCKET, STACK
 
 OUTSIDE = {"source", "prediction_table"}
 """Ports whose methods ask a database; only to make them AWS is asked."""
+SIZES = ("serverless", "ml.m5.large")
+"""What endpoints run on: a stack may be told another any day."""
 IN_PARTS = 9 << 20
 """Bytes of a file that goes up in parts."""
 ACTIONS = {
@@ -36,12 +40,14 @@ ACTIONS = {
 """Operations that are not called as the action they need (Amazon S3, required permissions for API operations)."""
 
 
-def rights(calls: Iterable[Call], secret: str, kinds: Kinds) -> set[Right]:
-    """The rights that these calls need where the source's credentials stand at `secret`."""
+def rights(calls: Iterable[Call], told: Settings, kinds: Kinds) -> set[Right]:
+    """The rights that these calls need of a function that is told so."""
     found: set[Right] = set()
     for call in calls:
         port = "store" if call.port in READERS else call.port
-        for asked in _asked(port, call.method, call.options, secret if port in OUTSIDE else ""):
+        # All have the same bucket, and much to ask of it.
+        settings = Settings(BUCKET, STACK) if port == "store" else told
+        for asked in _asked(port, call.method, call.options, settings, kinds["packages"][0]):
             if asked.about:
                 found.add(Right(asked.operation, kind_of(kinds, asked.about)))
             else:
@@ -60,31 +66,50 @@ def _in_the_bucket(asked: Asked, call: Call) -> Iterator[Right]:
 
 
 @cache
-def _asked(port: str, method: str, options: frozenset[str], secret: str) -> frozenset[Asked]:
+def _asked(port: str, method: str, options: frozenset[str], told: Settings, package: str) -> frozenset[Asked]:
     """What AWS is asked for a call, in all that may come of it: a part of a file may fail to go up."""
     found: set[Asked] = set()
-    for failing in ("", "s3:UploadPart") if method == "upload" else ("",):
+    for failing, size, execution in _cases(port, method):
+        own = {"arn": package, "name": _name(port, method), "execution": execution}
         with rights_aws.noted(failing) as asked, TemporaryDirectory() as folder:
-            settings = Settings(BUCKET, STACK, secret=secret, api_machine=rights_aws.MACHINE)
-            with mock.patch.object(wiring, "settings", return_value=settings):
+            with mock.patch.object(wiring, "settings", return_value=replace(told, endpoint_kind=size)):
                 adapter = unwrap(getattr(wiring, port))()
             if method and port not in OUTSIDE:
-                name = rights_aws.RUN if port == "machine" else rights_aws.JOB.rpartition("/")[2]
-                _call(getattr(adapter, method), options, Path(folder, "file"), name, fails=bool(failing))
+                values = {**VALUES, **own, "path": Path(folder, "file")}
+                _call(getattr(adapter, method), options, values, fails=bool(failing))
         found |= asked
     return frozenset(found)
 
 
-def _call(method: Any, options: frozenset[str], file: Path, name: str, *, fails: bool) -> None:
-    values = {
-        **{"key": "key", "prefix": "key", "body": b"", "path": file, "tags": {"a": "b"}},
-        **{"if_match": '"e"', "if_none_match": True, "execution": rights_aws.PARENT},
-        **{"name": name, "document": {}},
-    }
+def _cases(port: str, method: str) -> Iterator[tuple[str, str, str]]:
+    """What a call may meet: the operation that fails, what endpoints run on, whose execution it is about."""
+    failing = ("", "s3:UploadPart") if method == "upload" else ("",)
+    sizes, holders = SIZES if port == "hosting" else SIZES[:1], rights_aws.PARENTS
+    return product(failing, sizes, holders if port == "executions" else holders[:1])
+
+
+def _name(port: str, method: str) -> str:
+    """What is named so: an execution, a job, an endpoint, or its model and configuration."""
+    if port == "hosting":
+        return rights_aws.ENDPOINT if method.endswith("endpoint") else rights_aws.CONFIG
+    return rights_aws.JOB.rpartition("/")[2] if port == "training_jobs" else rights_aws.RUN
+
+
+VALUES: dict[str, Any] = {
+    **{"key": "key", "prefix": "key", "body": b"", "tags": {"a": "b"}, "document": {}},
+    **{"if_match": '"e"', "if_none_match": True, "content_type": "application/json"},
+    **{"token": "t", "model_uri": "s3://b/m", "evaluation_uri": "s3://b/e", "facts": {"a": "b"}, "about": "a"},
+    **{"status": "Approved", "why": "w", "output": {}, "subject": "s", "message": "m", "records": [{"a": "b"}]},
+    **{"config": rights_aws.CONFIG, "model": rights_aws.CONFIG, "endpoint": rights_aws.ENDPOINT},
+}
+"""By the name of the parameter."""
+
+
+def _call(method: Any, options: frozenset[str], values: dict[str, Any], *, fails: bool) -> None:
     taken = signature(method).parameters.values()
     given = {each.name: values[each.name] for each in taken if each.default is Parameter.empty or each.name in options}
     if "path" in given:
-        file.write_bytes(bytes(IN_PARTS))
+        given["path"].write_bytes(bytes(IN_PARTS))
     try:
         answer = method(**given)
         # A generator asks while it is read.

@@ -2,27 +2,37 @@
 
 from datetime import UTC, datetime
 from importlib import import_module
+from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import numpy as np
 from ratchet.catalog import Pipeline
 from ratchet.extraction.source import Page, PageBuilder
 from ratchet.instants import iso, parse_instant
+from ratchet.settings import Settings
 from ratchet.training import Job
 
+from tests.fake_sagemaker import Group
 from tests.fakes import Clock, MemoryStore
 from tests.faults.rights_called import Noted
+from tests.signed import STACK, World
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+CONTEXT = SimpleNamespace(get_remaining_time_in_millis=lambda: 60_000)
 
 
 class Ports:
-    """`ratchet.wiring` in memory: nothing runs, one job was trained at most, the source has a row of this moment."""
+    """`ratchet.wiring` in memory: nothing runs, one job was trained at most, the source has a row of this moment.
+
+    What a person signs stands in `signed`.
+    """
 
     def __init__(self) -> None:
         self.memory = MemoryStore()
         self.job: Job | None = None
         self.states: Any = None
+        self.signed, self.group = World(), Group()
 
     def store(self) -> MemoryStore:
         return self.memory
@@ -40,6 +50,12 @@ class Ports:
 
     def training_jobs(self) -> "Ports":
         return self
+
+    def feature_group(self) -> Group:
+        return self.group
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.signed, name)
 
     def source(self) -> "Ports":
         return self
@@ -72,6 +88,8 @@ class Ports:
 
 def handle(step: str, ports: Noted, event: Any) -> Any:
     """The result of a step's own handler."""
-    handler = import_module(f"functions.{step}.app").handler.__wrapped__
+    module = import_module(f"functions.{step}.app")
+    handler, told = module.handler.__wrapped__, Settings("bucket", STACK)
     takes_clock = "clock" in handler.__code__.co_varnames
-    return handler(event, None, ports, *([Clock(NOW)] if takes_clock else []))
+    with mock.patch.object(module, "settings", return_value=told, create=True):
+        return handler(event, CONTEXT, ports, *([Clock(NOW)] if takes_clock else []))

@@ -6,7 +6,8 @@ A kind of object is named as the method of `Keys` that makes its key, a resource
 import re
 from functools import cache
 
-from ratchet.catalog import names
+from ratchet.catalog import load, names
+from ratchet.endpoint.hosting import candidate_name, config_name, endpoint_name
 from ratchet.training_request import base_name
 
 from tests.contract.application import DEPLOYED_MACHINES, states
@@ -42,7 +43,8 @@ def job(pipeline: str) -> str:
 def kinds(template: Template) -> Kinds:
     """All of them, each with examples."""
     ours = {**_machines(template), **_functions(template), **_named(template), **_training(template)}
-    return {**_objects(), **_beside(template), **ours, **_secrets(), ANYTHING: [ANYTHING]}
+    signed = {**_packages(template), **_hosted(), **_features(template)}
+    return {**_objects(), **_beside(template), **ours, **signed, **_secrets(template), ANYTHING: [ANYTHING]}
 
 
 def kind_of(kinds: Kinds, example: str) -> str:
@@ -108,6 +110,7 @@ def _named(template: Template) -> Kinds:
     """Topics, queues and roles."""
     ours = ("AWS::SNS::Topic", "AWS::SQS::Queue", "AWS::IAM::Role")
     return {
+        "EndpointRole": [template.parameters["EndpointRoleArn"]],
         **{name: [template.arn(name)] for kind in ours for name in template.of_type(kind)},
         "other topics and queues": [arn("sns", "elsewhere"), arn("sqs", "elsewhere")],
         "other roles": [f"arn:aws:iam::{ACCOUNT}:role/elsewhere"],
@@ -116,16 +119,15 @@ def _named(template: Template) -> Kinds:
 
 def _training(template: Template) -> Kinds:
     """What a training job is, runs and writes."""
-    told = template.of_type("AWS::Lambda::Function")["StageTrainingFunction"]["Environment"]["Variables"]
-    registry, _, image = told["RATCHET_TRAINING_IMAGE"].partition("/")
-    repository = f"{registry.partition('.')[0]}:repository/{image.partition(':')[0]}"
+    repository = _repository(template, "StageTrainingFunction", "RATCHET_TRAINING_IMAGE")
     logs = arn("logs", "log-group:/aws/sagemaker/TrainingJobs")
     others = ("log-group:/aws/lambda/elsewhere", "log-group:/aws/sagemaker/Endpoints/elsewhere")
     return {
         "training jobs": [arn("sagemaker", f"training-job/{job(pipeline)}") for pipeline in names()],
         "other people's jobs": [arn("sagemaker", "training-job/elsewhere"), arn("sagemaker", "endpoint/mlops-returns")],
-        "the training image": [f"arn:aws:ecr:{REGION}:{repository}"],
-        "other images": [f"arn:aws:ecr:{REGION}:{repository}-elsewhere", arn("ecr", "repository/elsewhere")],
+        "the training image": [repository],
+        "the inference image": [_repository(template, "StageEndpointFunction", "RATCHET_ENDPOINT_IMAGE")],
+        "other images": [f"{repository}-elsewhere", arn("ecr", "repository/elsewhere")],
         "the logs of training": [logs, f"{logs}:log-stream:{job('returns')}/algo-1"],
         "other logs": [arn("logs", name) for name in others],
         **{rule: [arn("events", f"rule/{rule}")] for rule in (JOBS_RULE, EXECUTIONS_RULE)},
@@ -133,13 +135,62 @@ def _training(template: Template) -> Kinds:
     }
 
 
-def _secrets() -> Kinds:
+def _repository(template: Template, function: str, variable: str) -> str:
+    """Where an image comes from that a function is told."""
+    registry, _, image = template.environment(function)[variable].partition("/")
+    return f"arn:aws:ecr:{REGION}:{registry.partition('.')[0]}:repository/{image.partition(':')[0]}"
+
+
+def _packages(template: Template) -> Kinds:
+    """What models are registered in."""
+    group = template.environment("RegisterFunction")["RATCHET_PACKAGE_GROUP"]
+    others = ("model-package-group/elsewhere", "model-package/elsewhere/1")
+    return {
+        "the package group": [arn("sagemaker", f"model-package-group/{group}")],
+        "packages": [arn("sagemaker", f"model-package/{group}/{number}") for number in (1, 23)],
+        "other people's packages": [arn("sagemaker", each) for each in others],
+    }
+
+
+def _hosted() -> Kinds:
+    """What endpoints are made of, and write."""
+    own = [endpoint_name(STACK, pipeline) for pipeline in names()]
+    endpoints = [each for name in own for each in (name, candidate_name(name))]
+    configs = [
+        config_name(name, "2026-11-21T04-00-00Z", "0" * 64, kind) for name in own for kind in ("serverless", "ml")
+    ]
+    logs = [arn("logs", f"log-group:/aws/sagemaker/Endpoints/{name}") for name in endpoints]
+    others = ("endpoint/elsewhere", "endpoint-config/elsewhere", "model/elsewhere")
+    return {
+        "endpoints": [arn("sagemaker", f"endpoint/{name}") for name in endpoints],
+        "configurations of endpoints": [arn("sagemaker", f"endpoint-config/{name}") for name in configs],
+        "models of endpoints": [arn("sagemaker", f"model/{name}") for name in configs],
+        "other people's endpoints": [arn("sagemaker", each) for each in others],
+        "the logs of endpoints": [each for log in logs for each in (log, f"{log}:log-stream:AllTraffic/i")],
+        "alarms of endpoints": [arn("cloudwatch", f"alarm:{STACK}-adclick-endpoint-errors")],
+        "other alarms": [arn("cloudwatch", "alarm:elsewhere")],
+    }
+
+
+def _features(template: Template) -> Kinds:
+    """The feature group, and where its offline store lies."""
+    group = template.environment("WriteFeaturesFunction")["RATCHET_FEATURE_GROUP"]
+    store = f"arn:aws:s3:::{BUCKET}/{load('adclick').prefix}feature-store/a/b.parquet"
+    return {
+        "the feature group": [arn("sagemaker", f"feature-group/{group}")],
+        "other feature groups": [arn("sagemaker", "feature-group/elsewhere")],
+        "the offline store": [store],
+    }
+
+
+def _secrets(template: Template) -> Kinds:
     stored, parameter = f"secret:{SECRET}", f"parameter{PARAMETER.removeprefix('ssm:')}"
     others = [f"{stored}-other-a1B2c3", "secret:elsewhere-a1B2c3"]
     return {
         # The bare name is what a secret is asked for that is not there.
         "the secret": [arn("secretsmanager", stored), arn("secretsmanager", f"{stored}-a1B2c3")],
         "the parameter": [arn("ssm", parameter)],
+        "the secret of links": [template.arn("LinkSecret")],
         "other secrets": [arn("secretsmanager", each) for each in others],
         "other parameters": [arn("ssm", f"{parameter}/other"), arn("ssm", "parameter/elsewhere")],
     }

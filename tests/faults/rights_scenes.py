@@ -30,7 +30,7 @@ from ratchet.training_request import Run, tags
 from tests import api, bundles
 from tests.fake_source import FakeSource, work_on
 from tests.fakes import Clock
-from tests.faults import rights_filed
+from tests.faults import rights_filed, rights_signed
 from tests.faults.rights_called import Calls, Noted
 from tests.faults.rights_ports import NOW, Ports, handle
 from tests.landed import EXECUTION, hold_lease, land, rows
@@ -44,7 +44,7 @@ INPUT, OUTPUT = "s3://bucket/batch/rows.jsonl", "s3://bucket/batch/answers"
 def played() -> Calls:
     """What the steps of all scenes asked."""
     calls: Calls = defaultdict(set)
-    for step, scene in [*SCENES, *rights_filed.SCENES]:
+    for step, scene in [*SCENES, *rights_filed.SCENES, *rights_signed.SCENES]:
         ports = Ports()
         scene(step, ports, Noted(ports, step, calls))
     return calls

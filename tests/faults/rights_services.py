@@ -13,6 +13,7 @@ from ratchet.training_request import Run, request
 
 from tests.contract.application import Machine, states
 from tests.fakes import MemoryStore
+from tests.faults.rights_aws import PASSED
 from tests.faults.rights_granted import AWS_POLICY, Right
 from tests.faults.rights_kinds import samples
 from tests.faults.rights_resources import ANYTHING, EXECUTIONS_RULE, JOBS_RULE, NAMES, Kinds, kind_of
@@ -28,7 +29,6 @@ MANAGED_RULE = ("events:DescribeRule", "events:PutRule", "events:PutTargets")
 TRACING = Right(f"{AWS_POLICY}AWSXrayWriteOnlyAccess", ANYTHING)
 LOGGING = Right(f"{AWS_POLICY}AWSLambdaBasicExecutionRole", ANYTHING)
 METRICS = '{"StringLike": {"cloudwatch:namespace": "/aws/sagemaker/*"}}'
-PASSED = '{"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}'
 
 
 def of_function(name: str, template: Template, kinds: Kinds) -> set[Right]:
@@ -69,6 +69,8 @@ def _of_task(task: dict[str, Any], kinds: Kinds) -> Iterator[Right]:
     resource, arguments = task["Resource"], task["Arguments"]
     if resource.startswith("arn:aws:lambda:"):
         yield Right("lambda:InvokeFunction", kind_of(kinds, resource))
+    elif resource == "arn:aws:states:::lambda:invoke.waitForTaskToken":
+        yield Right("lambda:InvokeFunction", kind_of(kinds, arguments["FunctionName"]))
     elif resource == "arn:aws:states:::sns:publish":
         yield Right("sns:Publish", kind_of(kinds, arguments["TopicArn"]))
     elif resource == "arn:aws:states:::states:startExecution.sync:2":
@@ -116,19 +118,45 @@ def _of_pipeline(pipeline: Pipeline, template: Template, kinds: Kinds) -> set[Ri
     found |= {Right("s3:PutObject", kind) for uri in (written, back_and_forth) for kind in _below(uri, own)}
     image = kinds["the training image"][0].split(":")
     assert asked["AlgorithmSpecification"]["TrainingImage"].startswith(f"{image[4]}.dkr.ecr.{image[3]}.")
+    return found | _of_container("the training image", "the logs of training")
+
+
+def _of_container(image: str, logs: str) -> set[Right]:
+    """What SageMaker takes to run a container on something in S3."""
     pulled = ("BatchCheckLayerAvailability", "BatchGetImage", "GetDownloadUrlForLayer")
     logged = ("CreateLogGroup", "CreateLogStream", "DescribeLogStreams", "PutLogEvents")
     return {
-        *(found | {Right("s3:ListBucket", NAMES), Right("ecr:GetAuthorizationToken", ANYTHING)}),
-        *(Right(f"ecr:{action}", "the training image") for action in pulled),
-        *(Right(f"logs:{action}", "the logs of training") for action in logged),
+        *(Right("s3:ListBucket", NAMES), Right("ecr:GetAuthorizationToken", ANYTHING)),
+        *(Right(f"ecr:{action}", image) for action in pulled),
+        *(Right(f"logs:{action}", logs) for action in logged),
         Right(f"cloudwatch:PutMetricData if {METRICS}", ANYTHING),
     }
 
 
+def of_endpoints() -> set[Right]:
+    """SageMaker, CreateModel API: execution role permissions."""
+    return {Right("s3:GetObject", "model"), *_of_container("the inference image", "the logs of endpoints")}
+
+
+def of_feature_store(kinds: Kinds) -> set[Right]:
+    """The managed policy AmazonSageMakerFeatureStoreAccess, for a store that Glue knows nothing of."""
+    written = {Right(f"s3:{action}", "the offline store") for action in ("PutObject", "PutObjectAcl")}
+    return written | {Right("s3:GetBucketAcl", kind) for kind, examples in kinds.items() if examples == kinds[NAMES]}
+
+
+def of_events(template: Template, kinds: Kinds) -> set[Right]:
+    """What EventBridge does as the role that a rule's target names: starts machines."""
+    targets = [target for rule in template.of_type("AWS::Events::Rule").values() for target in rule["Targets"]]
+    found = set()
+    for target in (each for each in targets if "RoleArn" in each):
+        assert target["RoleArn"] == template.arn("UploadsRole")
+        found.add(Right("states:StartExecution", kind_of(kinds, target["Arn"])))
+    return found
+
+
 def _request(pipeline: Pipeline, template: Template) -> dict[str, Any]:
     """What SageMaker is asked for, as the function that asks is told by the template."""
-    told = template.of_type("AWS::Lambda::Function")["StageTrainingFunction"]["Environment"]["Variables"]
+    told = template.environment("StageTrainingFunction")
     role, images = told["RATCHET_TRAINING_ROLE"], ("RATCHET_TRAINING_IMAGE", "RATCHET_TRAINING_CPU_IMAGE")
     assert role == template.arn("TrainingRole")
     image, of_cpu = (told[name] for name in images)

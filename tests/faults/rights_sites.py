@@ -11,8 +11,13 @@ from types import CodeType
 from typing import NamedTuple
 
 from ratchet.api.runs import Machine
+from ratchet.endpoint.hosting import Hosting
 from ratchet.executions import Executions
+from ratchet.registry.approval import Tasks
+from ratchet.registry.asking import Topic
+from ratchet.registry.package import Registry
 from ratchet.store import ObjectStore
+from ratchet.tabular.feature_group import FeatureGroup
 from ratchet.training import TrainingJobs
 
 from tests.emulated import CHECKOUT
@@ -21,7 +26,7 @@ from tests.faults.rights_called import PURE
 ROOTS = (CHECKOUT / "layers" / "common" / "ratchet", CHECKOUT / "functions")
 BEHIND_PORTS = ("adapters", "wiring.py", "trees")
 """Below ROOTS: what the ports are made of, and what runs in a training job."""
-PORTS = (ObjectStore, Executions, TrainingJobs, Machine)
+PORTS = (ObjectStore, Executions, TrainingJobs, Machine, Registry, Tasks, Topic, Hosting, FeatureGroup)
 METHODS = {name for port in PORTS for name, _ in inspect.getmembers(port, inspect.isfunction)} - {"__init__", *PURE}
 STORE = re.compile(r"(store|files)(\([\w.]*\))?$")
 """How what is a store ends, by the names that the product has for one, or what makes one."""

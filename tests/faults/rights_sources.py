@@ -3,6 +3,7 @@
 Such a right is an action on the resource, and what it is about is the rule or alarm in whose name the service acts.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +11,7 @@ from tests.faults.rights_granted import Right, Statement, listed
 from tests.faults.rights_resources import Kinds, arn, kind_of
 from tests.faults.rights_template import ACCOUNT, STACK, Template
 
-ALARMS, ROUTES = (f"the {what} of the template" for what in ("alarms", "routes"))
+ALARMS = "the alarms of the template"
 POLICIES = {"AWS::SNS::TopicPolicy": "Topics", "AWS::SQS::QueuePolicy": "Queues"}
 
 
@@ -19,13 +20,16 @@ def sources(template: Template) -> Kinds:
     rules = _rules(template)
     # CloudFormation names them.
     alarms = [arn("cloudwatch", f"alarm:{STACK}-{name}-A1B2C3") for name in template.of_type("AWS::CloudWatch::Alarm")]
-    routes = [route for route, _ in _routes(template)]
-    theirs = [each.replace(ACCOUNT, "999999999999") for each in (next(iter(rules.values()))[0], alarms[0], routes[0])]
+    routes: Kinds = {}
+    for route, function in _routes(template):
+        routes.setdefault(_to(function), []).append(route)
+    first = next(iter(routes.values()))[0]
+    theirs = [each.replace(ACCOUNT, "999999999999") for each in (next(iter(rules.values()))[0], alarms[0], first)]
     return {
-        **{**rules, ALARMS: alarms, ROUTES: routes, "other accounts": theirs},
+        **{**rules, **routes, ALARMS: alarms, "other accounts": theirs},
         "other rules": [arn("events", "rule/elsewhere"), arn("events", f"rule/{STACK}-other")],
         "other alarms": [arn("cloudwatch", "alarm:elsewhere")],
-        "other routes": [arn("execute-api", "elsewhere/$default/$default"), f"{routes[0]}/elsewhere"],
+        "other routes": [arn("execute-api", "elsewhere/$default/$default"), f"{first}/elsewhere"],
     }
 
 
@@ -46,9 +50,13 @@ def _routes(template: Template) -> Iterator[tuple[str, str]]:
     for name, each in template.of_type("AWS::ApiGatewayV2::Api").items():
         for path, methods in each["Body"]["paths"].items():
             for method, operation in methods.items():
-                route = path if path == "$default" else f"{method.upper()}{path}"
+                route = path if path == "$default" else f"{method.upper()}{re.sub(r'{[a-z]+}', 'x', path)}"
                 called = operation["x-amazon-apigateway-integration"]["uri"].partition("/functions/")[2]
                 yield arn("execute-api", f"{name}/$default/{route}"), called.removesuffix("/invocations")
+
+
+def _to(function: str) -> str:
+    return f"the routes to {function.split(':')[-2]}"
 
 
 def needed(template: Template, kinds: Kinds) -> set[Right]:
@@ -56,11 +64,13 @@ def needed(template: Template, kinds: Kinds) -> set[Right]:
     found = set()
     for rule in template.of_type("AWS::Events::Rule").values():
         for target in rule["Targets"]:
-            found.add(Right(_on(kinds, "events", target["Arn"]), _kind_of(rule)))
+            # Of a machine EventBridge takes a role, which rights_services.py looks at.
+            if "RoleArn" not in target:
+                found.add(Right(_on(kinds, "events", target["Arn"]), _kind_of(rule)))
             found.add(Right(_on(kinds, "events", target["DeadLetterConfig"]["Arn"]), _kind_of(rule)))
     for alarm in template.of_type("AWS::CloudWatch::Alarm").values():
         found |= {Right(_on(kinds, "cloudwatch", action), ALARMS) for action in alarm["AlarmActions"]}
-    return found | {Right(_on(kinds, "apigateway", function), ROUTES) for _, function in _routes(template)}
+    return found | {Right(_on(kinds, "apigateway", function), _to(function)) for _, function in _routes(template)}
 
 
 def _on(kinds: Kinds, service: str, resource: str) -> str:

@@ -21,7 +21,10 @@ ARNS = {
     "AWS::SQS::Queue": "sqs:{region}:{account}:{name}",
     "AWS::IAM::Role": "iam::{account}:role/{name}",
     "AWS::Events::Rule": "events:{region}:{account}:rule/{name}",
+    "AWS::SecretsManager::Secret": "secretsmanager:{region}:{account}:secret:{name}-a1B2c3",
 }
+KNOWN_BY_ARN = {"AWS::SNS::Topic", "AWS::StepFunctions::StateMachine", "AWS::SecretsManager::Secret"}
+"""Types whose `Ref` is the ARN."""
 NAMES = ("StateMachineName", "LogGroupName", "Name")
 """Properties that name a resource; others are named by their logical ids here."""
 
@@ -39,12 +42,25 @@ class Template:
 
     def __init__(self, resources: dict[str, Any], **parameters: str) -> None:
         defaults = {name: str(each["Default"]) for name, each in TEMPLATE["Parameters"].items()}
-        self.resources, self.parameters = resources, {**defaults, **parameters}
+        self.parameters = {**defaults, **parameters}
+        self.resources = {name: each for name, each in resources.items() if self.makes(each)}
+        self._filled: dict[str, dict[str, Any]] = {}
+
+    def makes(self, resource: dict[str, Any]) -> bool:
+        """Whether the condition of a resource holds, where it has one."""
+        return "Condition" not in resource or self._holds({"Condition": resource["Condition"]})
 
     def of_type(self, kind: str) -> dict[str, Any]:
         """The properties of the resources of a type, by logical id, filled in."""
-        found = {name: each for name, each in self.resources.items() if each["Type"] == kind}
-        return {name: self.filled(each["Properties"]) for name, each in found.items()}
+        if kind not in self._filled:
+            found = {name: each for name, each in self.resources.items() if each["Type"] == kind}
+            self._filled[kind] = {name: self.filled(each["Properties"]) for name, each in found.items()}
+        return self._filled[kind]
+
+    def environment(self, function: str) -> dict[str, str]:
+        """What a function is told."""
+        told: dict[str, str] = self.of_type("AWS::Lambda::Function")[function]["Environment"]["Variables"]
+        return told
 
     def arn(self, name: str) -> str:
         """The ARN of a resource."""
@@ -78,11 +94,13 @@ class Template:
         if kind == "AWS::Lambda::Alias":
             alias = self.resources[name]["Properties"]
             return f"{self.arn(alias['FunctionName']['Ref'])}:{alias['Name']}"
-        return self.arn(name) if kind in {"AWS::SNS::Topic", "AWS::StepFunctions::StateMachine"} else self._name(name)
+        return self.arn(name) if kind in KNOWN_BY_ARN else self._name(name)
 
     def _attribute(self, given: list[str]) -> str:
         name, attribute = given
-        return {"Arn": self.arn, "Name": self._name, "QueueName": self._name}[attribute](name)
+        if attribute == "ApiEndpoint":
+            return f"https://{name}.execute-api.{REGION}.amazonaws.com"
+        return {"Arn": self.arn, "Id": self.arn, "Name": self._name, "QueueName": self._name}[attribute](name)
 
     def _substituted(self, given: Any) -> str:
         text, values = given if isinstance(given, list) else (given, {})

@@ -1,5 +1,6 @@
 """The simulator: finds nothing in the product, finds every known bug, and tells the same story twice."""
 
+import json
 import re
 import subprocess
 import sys
@@ -10,10 +11,11 @@ import pytest
 import yaml
 
 from tests.emulated import CHECKOUT
-from tests.faults.simulator import bugs, interleaving, machine
+from tests.faults.simulator import bugs, interleaving, machine, mishaps, signed
 from tests.faults.simulator.__main__ import simulated
 from tests.faults.simulator.interleaving import Outcome
 from tests.faults.simulator.minimise import minimise
+from tests.faults.simulator.parts import DECIDES
 from tests.faults.simulator.scene import NOW
 
 CLEAN, FOUND = 0, 1
@@ -21,6 +23,7 @@ EXPLORED = 1000
 """In this test; `make faults` explores as many as one likes."""
 ENOUGH = 2000
 """Interleavings within which a known bug must be found."""
+ENDS = ("pending_approval", "approval_expired", "rejected", "promoted", "kept_champion", "in_service", "not_approved")
 PLANTED = sorted(set(bugs.BUGS) - {"no bug"})
 
 
@@ -35,9 +38,13 @@ def found_with(bug: str) -> Outcome | None:
         return next((played for seed in range(ENOUGH) if (played := interleaving.explore(seed)).violation), None)
 
 
-def test_no_interleaving_breaks_a_rule() -> None:
-    broken = [(seed, played.violation) for seed in range(EXPLORED) if (played := interleaving.explore(seed)).violation]
-    assert broken == []
+@pytest.fixture(scope="module")
+def explored(world: None) -> list[Outcome]:
+    return [interleaving.explore(seed) for seed in range(EXPLORED)]
+
+
+def test_no_interleaving_breaks_a_rule(explored: list[Outcome]) -> None:
+    assert [(outcome.seed, outcome.violation) for outcome in explored if outcome.violation] == []
 
 
 @pytest.mark.parametrize("bug", PLANTED)
@@ -66,11 +73,17 @@ def test_a_finding_becomes_a_shorter_schedule_that_breaks_the_same_rule() -> Non
     assert len(shortest.parts) <= len(found.parts)
 
 
-def test_everything_that_may_befall_a_request_does_befall_some() -> None:
-    happened: set[str] = set()
-    for seed in range(400):
-        happened |= set(interleaving.explore(seed).happened)
-    assert set(interleaving.BEFALLS) | set(interleaving.WORLD_EVENTS) <= happened
+def test_everything_that_may_befall_a_request_does_befall_some(explored: list[Outcome]) -> None:
+    happened = {what for outcome in explored for what in outcome.happened}
+    outside = {what for each in mishaps.OUTSIDE.values() for what in each}
+    assert {*mishaps.BEFALLS, *mishaps.WORLD_EVENTS, *outside, mishaps.UNANSWERED} <= happened
+
+
+def test_people_decide_in_every_way_and_all_that_can_come_of_it_does(explored: list[Outcome]) -> None:
+    deciders = [part.about for outcome in explored for part in outcome.parts if part.kind == "decider"]
+    decided = {(about["means"], about["decisions"]) for about in deciders}
+    assert decided == {(means, decisions) for means in DECIDES["means"] for decisions in DECIDES["decisions"]}
+    assert {f"ended {end}" for end in ENDS} <= {what for outcome in explored for what in outcome.happened}
 
 
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -104,17 +117,19 @@ def test_bad_usage_is_said_in_one_line(arguments: tuple[str, ...]) -> None:
 
 
 class Recorded:
-    """An execution that is asked only for its name."""
+    """An execution that is asked only for its name, and where it is `signed`."""
 
-    arn, given, needs_approval = "arn", {}, False
+    arn = "arn"
 
-    def __init__(self) -> None:
-        self.started, self.releasing = NOW, False
+    def __init__(self, given: dict[str, Any] | None = None, *, signed: bool = False) -> None:
+        self.started, self.releasing, self.given, self.signed = NOW, False, given or {}, signed
 
     def create_job(self, name: str, request: Any) -> None:
         return None
 
 
+EVIDENCE = dict.fromkeys(("sha256", "champion_etag", "train_uri", "evaluation_uri", "card_uri", "reason"), "")
+STAGED = {"status": "staged", "endpoint": "e", "config": "c", "previous": "p", "candidate": "e-candidate"}
 ANSWERS: dict[str, dict[str, Any]] = {
     "claim_run": {"run_ts": "r", "status": "claimed", "skip_data_prep": False, "since_ts": None, "limit": 0},
     "take_lease": {"status": "taken", "token": 1},
@@ -123,37 +138,89 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "prepare": {"status": "prepared", "train_uri": "", "holdout_uri": "", "manifest_uri": ""},
     "stage_training": {"status": "done", "job_name": "j", "request": {}},
     "confirm_training": {"status": "completed", "bundle_uri": "", "job_name": "j"},
-    "evaluate": dict.fromkeys(("sha256", "champion_etag", "train_uri", "evaluation_uri", "reason"), "")
-    | {"verdict": "promote"},
+    "evaluate": EVIDENCE | {"verdict": "promote"},
     "promote": {"status": "promoted"},
+    "register": {"status": "pending_approval"},
     "give_back_lease": {},
+    "ask_approval": {"decision": "approved"},
+    "close_approval": {"decision": "approved"},
+    "stage_endpoint": STAGED,
+    "move_endpoint": {"status": "in_service", "asked": True},
+    "verify_endpoint": {},
+    "tidy_endpoint": {},
 }
 ANSWERS["claim_run"] |= {"scheduled": False, "attempt": 1, "month": None, "sample": 0}
+PACKAGE = dict.fromkeys(
+    ("pipeline", "run_ts", "package_arn", "bundle_uri", "holdout_uri", "manifest_uri", "job_name"), ""
+)
+HELD = dict.fromkeys(("pipeline", "run_ts", "execution", "token"), "")
+Called = dict[str, set[str]]
+CALLED = re.compile(r"\$\{(\w+?)(?:Function|Machine)Arn\}")
+PLAYED_AS_ONE = {"Release", "ExtractParts"}
+"""Nested machines that the simulator has as part of what nests them, or not at all."""
 
 
-def test_the_simulated_machine_calls_what_the_definitions_call_with_the_same_events() -> None:
-    steps, called, answer = machine.pipeline(Recorded()), {}, None
-    outcome = None
-    while outcome is None:
+def played(definition: Any, execution: Recorded) -> tuple[Called, Any]:
+    """What a simulated machine calls, with the fields of its events, and its outcome where all goes well."""
+    steps, called, answer = definition(execution), Called(), None
+    while True:
         try:
             request = steps.send(answer)
         except StopIteration as ended:
-            outcome = ended.value
+            return called, ended.value
+        if isinstance(request, machine.Nested):
+            called[request.definition.__name__] = set(request.given)
+            answer = "in_service" if request.definition is signed.endpoint else "promoted"
         else:
-            assert isinstance(request, machine.Task)
             called[request.step], answer = set(request.event), ANSWERS[request.step]
+
+
+def test_the_simulated_machine_calls_what_the_definitions_call_with_the_same_events() -> None:
+    called, outcome = played(machine.pipeline, Recorded())
     assert outcome == "promoted"
-    assert called == defined_events()
+    assert called == defined_events("pipeline", "release")
 
 
-def defined_events() -> dict[str, set[str]]:
-    """What each function is called with by the definitions, in their order."""
-    events: dict[str, set[str]] = {}
-    for name in ("pipeline", "release"):
+def test_where_a_person_signs_the_model_is_registered_with_what_it_would_be_promoted_with() -> None:
+    called, outcome = played(machine.pipeline, Recorded(signed=True))
+    assert outcome == "pending_approval"
+    assert called["register"] == defined_events("release")["promote"]
+
+
+def time_is_up(execution: Recorded) -> machine.Machine:
+    """An approval that nobody answers in time, but for a decision that comes just before it is closed."""
+    steps = signed.approval(execution)
+    asked = next(steps)
+    yield asked
+    closing = steps.throw(machine.StepFailed("States.Timeout", ""))
+    answer = yield closing
+    yield steps.send(answer)
+
+
+@pytest.mark.parametrize(
+    ("definition", "given", "name"),
+    [
+        (time_is_up, PACKAGE, "approval"),
+        (signed.deployment, PACKAGE, "deployment"),
+        (signed.endpoint, HELD, "endpoint"),
+    ],
+    ids=["approval", "deployment", "endpoint"],
+)
+def test_what_a_person_signs_goes_the_way_of_its_definition(definition: Any, given: dict[str, Any], name: str) -> None:
+    called, _ = played(definition, Recorded(given))
+    assert called == defined_events(name)
+
+
+def defined_events(*machines: str) -> Called:
+    """What each function, and nested machine, is called with by the definitions."""
+    events: Called = {}
+    for name in machines:
         definition = yaml.safe_load((CHECKOUT / f"statemachines/{name}.asl.yaml").read_text())
         for state in definition["States"].values():
-            if str(state.get("Resource", "")).endswith("FunctionArn}"):
-                step = state["Resource"].removeprefix("${").removesuffix("FunctionArn}")
-                snake = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in step).lstrip("_")
-                events[snake] = set(state["Arguments"])
+            called = CALLED.search(json.dumps([state.get("Resource"), state.get("Arguments")]))
+            if called and called[1] not in PLAYED_AS_ONE:
+                arguments = state["Arguments"]
+                step = re.sub("(?<!^)([A-Z])", r"_\1", called[1]).lower()
+                told = arguments.get("Payload") or arguments.get("Input") or arguments
+                events[step] = set(told) if isinstance(told, dict) else set(PACKAGE)
     return events

@@ -25,6 +25,7 @@ RUN = "2026-11-21T04-00-00Z"
 URI = f"s3://bucket/run_ts={RUN}"
 DATA = {"data_run_ts": RUN, "train_uri": f"{URI}/train.parquet", "holdout_uri": f"{URI}/holdout.parquet"}
 EVIDENCE = {"evaluation_uri": f"{URI}/evaluation.json", "card_uri": f"{URI}/card.html"}
+PACKAGE = "arn:aws:sagemaker:us-east-1:000000000000:model-package/models/7"
 # One answer of each step, as docs/contracts.md has it: of a manual run that ends with a promotion.
 USUAL: dict[str, Answer] = {
     "claim_run": {
@@ -53,8 +54,20 @@ USUAL: dict[str, Answer] = {
         "train_uri": f"{URI}/train.parquet",
     },
     "promote": {"status": "promoted", "seq": 3},
+    "register": {"status": "pending_approval", "package_arn": PACKAGE, "approval": "$pipeline-a1"},
     "give_back_lease": {"status": "given_back"},
     "free_lease": {"status": "freed"},
+    "ask_approval": {"status": "asked"},
+    "close_approval": {"decision": "expired", "why": "Nobody decided in time."},
+    "decide": {"status": "approved"},
+    "stage_endpoint": {
+        **{"status": "staged", "reason": "The run is approved.", "endpoint": "served", "candidate": "candidate"},
+        **{"config": "new", "previous": "old"},
+    },
+    "move_endpoint": {"status": "in_service", "asked": True, "reason": ""},
+    "verify_endpoint": {"rows": 64},
+    "tidy_endpoint": {"removed": []},
+    "write_features": {"done": True, "records": 4, "feature_group": "people"},
 }
 STEPS = tuple(USUAL)
 
@@ -76,14 +89,15 @@ class Part:
     calls: list[tuple[str, Any]] = field(default_factory=list)
 
     def say(self, step: str, event: Any) -> Answer:
-        """The next answer of a step; `raises` makes the function fail."""
+        """The next answer of a step; `raises` makes the function fail, `first` is called with the event before."""
         self.calls.append((step, event))
         prepared = self.answers.get(step, [{}])
-        answer = prepared.pop(0) if len(prepared) > 1 else prepared[0]
+        answer = dict(prepared.pop(0) if len(prepared) > 1 else prepared[0])
+        answer.pop("first", lambda _: None)(event)
         if "raises" in answer:
             return answer
         result = answer["instead"] if "instead" in answer else {**USUAL[step], **answer}
-        return {"result": filled(result, pipeline=self.pipeline, execution=event.get("execution", ""))}
+        return {"result": filled(result, pipeline=self.pipeline, execution=event.get("execution") or "")}
 
     @property
     def steps(self) -> list[str]:
@@ -126,7 +140,10 @@ class Script:
 
 
 def whose(event: dict[str, Any]) -> str:
-    """The pipeline that an event is about; EventBridge's names its machine."""
+    """The pipeline that an event is about; EventBridge's name its package group, its execution's input or machine."""
     if "pipeline" in event:
         return str(event["pipeline"])
-    return str(event["detail"]["stateMachineArn"]).rsplit("-", 1)[-1]
+    detail = event["detail"]
+    if "ModelPackageGroupName" in detail:
+        return str(detail["ModelPackageGroupName"])
+    return str(json.loads(detail["input"]).get("pipeline") or detail["stateMachineArn"].rsplit("-", 1)[-1])

@@ -3,6 +3,7 @@
 import io
 import itertools
 import json
+import re
 import time
 import zipfile
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from tests.contract.application import RESOURCES
+from tests.contract.application import RESOURCES, logical_id
 from tests.emulated import CHECKOUT, Emulator
 from tests.flow.script import FUNCTION, STEPS, Part, Script
 
@@ -62,20 +63,47 @@ class Stage:
         emulator.client("s3").create_bucket(Bucket=BUCKET)
         self.role = self._role()
         self.topic = str(emulator.client("sns").create_topic(Name="outcomes")["TopicArn"])
-        self.functions = {self._placeholder(step): self._function(step) for step in STEPS}
-        self.release = self._release("flow-release", self.topic)
-        text = definition("extract_parts.asl.yaml", **self._for("extract_parts"))
-        self.parts = self._machine("flow-extract-parts", text)
+        self.functions = {logical_id(step): self._function(step) for step in STEPS}
+        told = {"TopicArn": self.topic}
+        self.release, self.signed = (self.machine(name, **told) for name in ("ReleaseMachine", "SignedReleaseMachine"))
+        self.parts, self.ingest = self.machine("ExtractPartsMachine"), self.machine("IngestMachine")
+        self.endpoint = self.machine("EndpointMachine")
+        self.deployment = self.machine("DeploymentMachine", EndpointMachineArn=self.endpoint)
         self._numbers = itertools.count()
 
-    def pipeline(self, topic: str | None = None, **answers: list[dict[str, Any]]) -> tuple[str, Part]:
-        """The machine of a new pipeline, and its script; with a `topic`, its release tells that one."""
+    def part(self, **answers: list[dict[str, Any]]) -> Part:
+        """The script of a new pipeline."""
         name = f"story{next(self._numbers)}"
-        release = self._release(f"flow-release-{name}", topic) if topic else self.release
-        part = self.script.parts[name] = Part(name, answers)
-        values = {"Pipeline": name, "ReleaseMachineArn": release, "ExtractPartsMachineArn": self.parts}
-        values |= self._for("pipeline")
-        return self._machine(f"flow-{name}", definition("pipeline.asl.yaml", **values)), part
+        made = self.script.parts[name] = Part(name, answers)
+        return made
+
+    def pipeline(self, release: str | None = None, **answers: list[dict[str, Any]]) -> tuple[str, Part]:
+        """The machine of a new pipeline, and its script; it has another `release` machine where one is given."""
+        part = self.part(**answers)
+        values = {"ReleaseMachineArn": release or self.release, "ExtractPartsMachineArn": self.parts}
+        return self.machine("returnsMachine", f"flow-{part.pipeline}", Pipeline=part.pipeline, **values), part
+
+    def approval(self, name: str, seconds: int, topic: str | None = None) -> str:
+        """The machine that waits for a person, so long, and tells of it."""
+        values = {"ApprovalSeconds": str(seconds), "DeploymentMachineArn": self.deployment}
+        return self.machine("ApprovalMachine", f"flow-approval-{name}", TopicArn=topic or self.topic, **values)
+
+    def machine(self, logical: str, name: str = "", **values: str) -> str:
+        """The ARN of a machine of the template, with stubs for its functions and these values for the rest."""
+        return self.created(name or f"flow-{logical}", self.definition(logical, **values))
+
+    def created(self, name: str, text: str) -> str:
+        """The ARN of a machine of that definition."""
+        made = self.machines.create_state_machine(name=name, definition=text, roleArn=self.role)
+        return str(made["stateMachineArn"])
+
+    def definition(self, logical: str, **values: str) -> str:
+        """The definition of a machine of the template, filled in."""
+        properties = RESOURCES[logical]["Properties"]
+        told = properties["DefinitionSubstitutions"].items()
+        named = {key: re.search(r"\$\{(\w+)\.Arn\}:live", str(value)) for key, value in told}
+        stubs = {key: self.functions[match[1]] for key, match in named.items() if match}
+        return definition(Path(properties["DefinitionUri"]).name, **stubs, **values)
 
     def start(self, machine: str, given: Any) -> str:
         """The ARN of a new execution."""
@@ -114,23 +142,6 @@ class Stage:
         }
         return {"status": "start", "job_name": "mlops-$pipeline-a1", "request": request}
 
-    def _release(self, name: str, topic: str) -> str:
-        return self._machine(name, definition("release.asl.yaml", TopicArn=topic, **self._for("release")))
-
-    def _for(self, machine: str) -> dict[str, str]:
-        """The function ARNs that the template fills into a machine."""
-        machines = [each["Properties"] for each in RESOURCES.values() if "DefinitionUri" in each["Properties"]]
-        wanted = next(
-            each["DefinitionSubstitutions"]
-            for each in machines
-            if each["DefinitionUri"].endswith(f"{machine}.asl.yaml")
-        )
-        return {name: arn for name, arn in self.functions.items() if name in wanted}
-
-    @staticmethod
-    def _placeholder(step: str) -> str:
-        return "".join(part.capitalize() for part in step.split("_")) + "FunctionArn"
-
     def _role(self) -> str:
         iam = self.emulator.client("iam")
         services = ["states", "lambda", "sagemaker", "events"]
@@ -162,10 +173,6 @@ class Stage:
         )
         version = client.publish_version(FunctionName=name)["Version"]
         return str(client.create_alias(FunctionName=name, Name="live", FunctionVersion=version)["AliasArn"])
-
-    def _machine(self, name: str, text: str) -> str:
-        created = self.machines.create_state_machine(name=name, definition=text, roleArn=self.role)
-        return str(created["stateMachineArn"])
 
 
 def trainer(folder: Path, python: str) -> Path:

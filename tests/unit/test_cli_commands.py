@@ -192,11 +192,14 @@ def test_status_tells_what_has_landed_of_every_kind_of_source() -> None:
     filed.landed(store, filed.sensors())
     store.put("energy/incoming/a.csv", filed.csv_hours(filed.NOW, [1.0, 2.0]) + b"x")
     filed.landed(store, filed.meters())
+    store.put("adclick/datasets/a.csv", filed.impressions("7,Ann,31,Male,,,,,1", "8,Bo,old,,,,,,0"))
+    filed.landed(store, filed.clicks())
     told = json.loads(ratchet(FakeTarget(store), "status", "--json").stdout)
     assert {row["pipeline"]: row["landed"] for row in told} == {
         "returns": {"ai_outputs": {"rows": 30, "rejected": 0, "watermark": None}},
         "rul": {"hours": {"parts": 2, "records": 288, "rows": 144, "rejected": 0, "newest": "2026-11-20"}},
         "energy": {"readings": {"parts": 1, "records": 2, "rows": 2, "rejected": 1, "newest": None}},
+        "adclick": {"records": {"parts": 1, "records": 1, "rows": 1, "rejected": 1, "newest": None}},
     }
     shown = " ".join(ratchet(FakeTarget(store), "status").stdout.split())
     assert "landed hours 2 parts, 288 records, 144 rows, up to 2026-11-20" in shown

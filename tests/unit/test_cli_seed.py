@@ -48,6 +48,7 @@ def seed(store: MemoryStore, *arguments: str, running: bool = False, answer: str
     return CliRunner().invoke(main, ["seed", *arguments], obj=target, input=answer)
 
 
+CLICKS = ("adclick", "--signal", "1", "--records", "200", "--users", "50")
 SMALL = ("rul", "--machines", "1", "--days", "1", "--every-minutes", "60")
 
 
@@ -76,6 +77,12 @@ def folder(tmp_path: Path) -> Path:
         ),
         (["energy", "--from-csv", "{}/power.csv", "--days", "5"], "does not go with --from-csv"),
         (["energy", "--no-shift"], "go with --from-csv"),
+        (["adclick"], "adclick takes --signal"),
+        (["adclick", "--signal", "-1"], "--signal"),
+        (["adclick", "--signal", "1", "--days", "5"], "--days is an option of rul, energy, not of adclick"),
+        (["rul", "--signal", "1"], "--signal is an option of adclick, not of rul"),
+        (["energy", "--users", "50"], "--users is an option of adclick, not of energy"),
+        (["returns", "--records", "500"], "--records is an option of adclick, not of returns"),
         (["rul", "--machines", "0"], "--machines"),
         (["rul", "--every-minutes", "61"], "--every-minutes"),
         (["vision"], "'vision' is not one of"),
@@ -97,7 +104,7 @@ def occupied(pipeline: str) -> MemoryStore:
     return store
 
 
-@pytest.mark.parametrize("arguments", [SMALL, ("energy", "--days", "1")], ids=["rul", "energy"])
+@pytest.mark.parametrize("arguments", [SMALL, ("energy", "--days", "1"), CLICKS], ids=["rul", "energy", "adclick"])
 def test_a_seed_replaces_what_the_pipeline_has_and_nothing_else(arguments: tuple[str, ...]) -> None:
     store, prefix = occupied(arguments[0]), catalog.load(arguments[0]).source.prefix  # type: ignore[union-attr]
     assert seed(store, *arguments, "--yes").exit_code == 0
@@ -107,7 +114,7 @@ def test_a_seed_replaces_what_the_pipeline_has_and_nothing_else(arguments: tuple
     assert f"{prefix}old" not in store.objects
 
 
-@pytest.mark.parametrize("arguments", [SMALL, ("energy", "--days", "1")], ids=["rul", "energy"])
+@pytest.mark.parametrize("arguments", [SMALL, ("energy", "--days", "1"), CLICKS], ids=["rul", "energy", "adclick"])
 def test_without_consent_nothing_changes(arguments: tuple[str, ...]) -> None:
     store = occupied(arguments[0])
     before = dict(store.objects)
@@ -134,7 +141,9 @@ def test_a_file_that_cannot_be_used_costs_nothing(arguments: list[str], told: st
 
 
 @pytest.mark.parametrize(
-    "arguments", [SMALL, ("energy", "--days", "1"), ("returns",)], ids=["rul", "energy", "returns"]
+    "arguments",
+    [SMALL, ("energy", "--days", "1"), CLICKS, ("returns",)],
+    ids=["rul", "energy", "adclick", "returns"],
 )
 def test_while_a_run_holds_the_lease_nothing_is_seeded(arguments: tuple[str, ...]) -> None:
     store, keys = MemoryStore(), catalog.load(arguments[0]).keys
@@ -171,3 +180,12 @@ def test_a_file_is_told_with_how_far_it_moved(tmp_path: Path) -> None:
     assert result.exit_code == 0
     assert "readings of power.csv" in result.stdout
     assert "835 weeks" in result.stdout
+
+
+def test_clicks_are_told_with_the_best_that_a_model_can_reach() -> None:
+    told = json.loads(seed(MemoryStore(), *CLICKS, "--yes", "--json").stdout)
+    assert (told["rows"], told["users"] <= 50, told["synthetic"]) == (200, True, True)
+    assert 0.6 < told["best_auc"] < 0.8
+    shown = " ".join(seed(MemoryStore(), *CLICKS, "--yes").stdout.split())
+    assert f"synthetic: {told['source']}" in shown
+    assert f"{told['clicks']} {told['repeated']} {told['best_auc']:.3f}" in shown

@@ -6,7 +6,8 @@ from typing import Any
 import botocore.session
 import pytest
 
-from local.emulator.sagemaker_shapes import model, problems
+from local.emulator.sagemaker_rest import answer, operation, request
+from local.emulator.sagemaker_shapes import model, problems, repeated
 from local.emulator.stepfunctions_shapes import error_name, from_api, to_api
 
 
@@ -86,6 +87,49 @@ def test_a_bad_request_is_told_what_is_wrong(change: dict[str, Any], says: str) 
     assert says in wrong(**change)
 
 
+@pytest.mark.parametrize(
+    ("text", "fits"),
+    [("Klickprognosen – täglich, 50 %", True), ("日本 𝛼", True), ("", True), ("a\x00b", False), ("a\nb", False)],
+)
+def test_classes_of_characters_are_those_of_java(text: str, fits: bool) -> None:
+    shape = model().operation_model("CreateModelPackageGroup").input_shape
+    request = {"ModelPackageGroupName": "group", "ModelPackageGroupDescription": text}
+    assert (problems(request, shape) == "") is fits
+
+
+def test_a_header_of_ascii_alone_takes_no_other_letters() -> None:
+    shape = model("sagemaker-runtime").operation_model("InvokeEndpoint").input_shape
+    request = {"EndpointName": "one", "Body": b""}
+    assert problems({**request, "ContentType": "text/csv; header=present"}, shape) == ""
+    assert "ContentType must match" in problems({**request, "ContentType": "täxt"}, shape)
+    assert "Body must be at most" in problems({"EndpointName": "one", "Body": b"x" * 6_291_457}, shape)
+
+
+def test_what_a_request_and_its_description_share_is_repeated() -> None:
+    request = {"ModelName": "m", "Tags": [], "EnableNetworkIsolation": True}
+    assert repeated(request, "DescribeModel") == {"ModelName": "m", "EnableNetworkIsolation": True}
+
+
 def test_a_missing_member_is_named() -> None:
     shape = model().operation_model("CreateTrainingJob").input_shape
     assert 'Missing required parameter in input: "RoleArn"' in problems({"TrainingJobName": "a"}, shape)
+
+
+def test_a_call_of_a_runtime_is_read_from_its_path_headers_query_and_body() -> None:
+    found, names = operation("POST", "/endpoints/one/invocations") or (None, {})
+    headers = {"content-type": "text/csv", "x-amzn-sagemaker-target-variant": "AllTraffic"}
+    told = request(found, names, headers, {}, b"1,2")
+    assert told == {"EndpointName": "one", "Body": b"1,2", "ContentType": "text/csv", "TargetVariant": "AllTraffic"}
+    arn = "arn:aws:sagemaker:us-east-1:000000000000:feature-group/g"
+    found, names = operation("GET", f"/FeatureGroup/{arn.replace('/', '%2F')}") or (None, {})
+    query = {"RecordIdentifierValueAsString": ["u1"], "FeatureName": ["a", "b"]}
+    asked = {"FeatureGroupName": arn, "RecordIdentifierValueAsString": "u1", "FeatureNames": ["a", "b"]}
+    assert request(found, names, {}, query, b"") == asked
+    assert operation("GET", "/nowhere") is None
+
+
+def test_an_answer_of_a_runtime_has_its_headers_and_its_body() -> None:
+    found, _ = operation("POST", "/endpoints/one/invocations") or (None, {})
+    headers, body = answer(found, {"Body": b"7", "ContentType": "text/csv", "InvokedProductionVariant": "AllTraffic"})
+    assert (body, headers["Content-Type"]) == (b"7", "text/csv")
+    assert headers["x-Amzn-Invoked-Production-Variant"] == "AllTraffic"

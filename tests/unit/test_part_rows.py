@@ -13,15 +13,18 @@ from ratchet.files import rows
 from ratchet.files.part import landed
 from ratchet.meters.kind import Source as Meters
 from ratchet.sensors.kind import Source as Sensors
+from ratchet.tabular.kind import Source as Records
 
 from tests import filed
 from tests.fakes import MemoryStore
 
 FILE = "energy/incoming/a.csv"
-SENSORS, METERS = Sensors(filed.sensors()), Meters(filed.meters())
+CLICKS = "adclick/datasets/a.csv"
+SENSORS, METERS, RECORDS = Sensors(filed.sensors()), Meters(filed.meters()), Records(filed.clicks())
 PARTS = {
     "sensors": (SENSORS, "rul/landing/hours/dt=2026-11-20"),
     "meters": (METERS, f"energy/landing/readings/{METERS.name_of(FILE)}"),
+    "records": (RECORDS, f"adclick/landing/records/{RECORDS.name_of(CLICKS)}"),
 }
 
 
@@ -31,6 +34,7 @@ def bodies() -> dict[str, bytes]:
     store = MemoryStore()
     filed.fleet(store, days=1)
     store.put(FILE, filed.csv_hours(filed.NOW, [60.0, None, 120.0]))
+    store.put(CLICKS, filed.impressions("7,Ann,31,Male,,,,,1", "8,Bo,,,,,,,0"))
     for source, _ in PARTS.values():
         filed.landed(store, source.pipeline)
     return {key: store.objects[key].body for _, key in PARTS.values() for key in (f"{key}.parquet", f"{key}.json")}
@@ -59,7 +63,7 @@ def test_a_part_is_read_as_it_landed(kind: str, bodies: dict[str, bytes], tmp_pa
     found = rows.read(source, body, key)
     assert found.equals(rows.read(source, tmp_path / "part", key))
     assert found.schema.equals(source.schema)
-    assert found.num_rows == {"sensors": 72, "meters": 2}[kind]
+    assert found.num_rows == {"sensors": 72, "meters": 2, "records": 2}[kind]
     assert found.equals(pq.read_table(io.BytesIO(body)))
 
 
@@ -78,6 +82,14 @@ HARM: list[tuple[str, str, Callable[[pa.Table], pa.Table]]] = [
     ("meters", "not in order", lambda table: table.take([1, 0])),
     ("meters", "step", lambda table: table.replace_schema_metadata({"step_minutes": "1"})),
     ("meters", "step", lambda table: table.replace_schema_metadata(None)),
+    ("records", "its event_time", with_column("event_time", filled(0))),
+    ("records", "its age", with_column("age", filled(float("inf")))),
+    ("records", "its age", with_column("age", filled(121.0))),
+    ("records", "its gender", with_column("gender", filled("male"))),
+    ("records", "its group", with_column("group", filled("9" * 65))),
+    ("records", "its click", with_column("click", filled(2))),
+    ("records", "nulls", with_column("click", filled(None))),
+    ("records", "there twice", lambda table: table.take([0, 0])),
 ]
 
 
@@ -113,6 +125,7 @@ def test_what_is_no_parquet_is_named(body: bytes) -> None:
         ("sensors", b'"machines"', b'"others"', "no day of Ratchet's .it has 'others'."),
         ("meters", b'"days": 1', b'"days": "1"', "no file of Ratchet's .its days is of another type."),
         ("meters", b'"rejected": {}', b'"rejected": {"a": "b"}', "counts what is no number"),
+        ("records", b'"groups": 2', b'"groups": []', "no file of Ratchet's .its groups is of another type."),
     ],
 )
 def test_a_document_of_a_part_that_is_not_ours_is_named(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from ratchet.errors import BadConfiguration
-from ratchet.gate import bootstrap, checks, floors, policy, skill
+from ratchet.gate import bootstrap, checks, floors, policy, skill, wording
 from ratchet.gate.bootstrap import Effect
 from ratchet.gate.metrics import TargetMetrics
 from ratchet.gate.quantiles import Coverage
@@ -68,6 +68,24 @@ def test_a_sure_effect_is_said_without_signs(estimate, words):
 def test_the_level_of_a_late_interval_is_not_rounded_to_a_hundred_percent():
     late = effect(0.05, 0.06, alpha=policy.alpha_at(0.05, 24))
     assert "99.98 % interval" in policy.beats_champion(late, "superior", 0.01).text
+
+
+@pytest.mark.parametrize(
+    ("estimate", "reach", "words"),
+    [
+        (0.05, 0.04, "Better than the champion: 0.050 more AUC (95 % interval 0.010 to 0.090)"),
+        (-0.05, 0.04, "Worse than the champion: 0.050 less AUC (95 % interval 0.010 to 0.090)"),
+        (
+            0.0,
+            0.004,
+            "No gain that matters (0.005) over the champion: 0.000 more AUC (95 % interval 0.004 less to 0.004",
+        ),
+        (0.01, 0.02, "only a gain of 0.028 would show"),
+        (0.0, 0.0, "The challenger ranks the rows as the champion ranks them."),
+    ],
+)
+def test_a_difference_of_areas_is_no_share(estimate, reach, words):
+    assert words in policy.beats_champion(effect(estimate, reach), "superior", 0.005, wording.AUC).text
 
 
 def test_an_unknown_policy_is_a_configuration_fault():
@@ -190,6 +208,14 @@ def test_the_first_failed_check_gives_the_verdict_and_its_reason():
         (checks.instants(7, 8), "insufficient", "7 instants"),
         (checks.new_rows(5, 6), "insufficient", "new since the last test"),
         (checks.finite(np.array([[1.0, np.nan], [1.0, 2.0]])), "keep", "1 of 2 rows"),
+        (checks.probabilities(np.array([[1.0], [1.1], [-0.1], [np.nan]])), "keep", "2 of 4 answers"),
+        (checks.distinct(np.array([[0.2], [0.2], [np.nan]])), "keep", "the same probability, 0.2:"),
+        (checks.distinct(np.array([[np.nan], [np.nan]])), "keep", "0 different"),
+        (checks.outcomes(0, 9), "insufficient", "0 of 9"),
+        (checks.outcomes(9, 9), "insufficient", "9 of 9"),
+        (checks.groups(7, 9, 8), "insufficient", "in 7 groups of holdout rows, and failed to in 9; at least 8"),
+        (checks.groups(9, 7, 8), "insufficient", "failed to in 7"),
+        (checks.schema(checks.split_problems([{"salt": "a"}, {"salt": "b"}], {"salt": "a"})), "keep", "another split"),
         (checks.schema(checks.schema_problems(4, [("a", "%")], 5, {"a": "%"})), "keep", "5"),
         (checks.schema(checks.schema_problems(5, [("b", "%"), ("a", "%")], 5, {"a": "%", "b": "%"})), "keep", "b in %"),
         (checks.parity(checks.parity_of(np.ones((3, 2)), np.ones((3, 2)) + 0.01)), "keep", "differs"),
@@ -215,6 +241,11 @@ def test_each_precondition_that_fails_says_so(check, verdict, word):
         checks.instants(8, 8),
         checks.new_rows(6, 6),
         checks.finite(np.ones((2, 2))),
+        checks.probabilities(np.array([[0.0], [1.0]])),
+        checks.distinct(np.array([[0.0], [1.0]])),
+        checks.outcomes(1, 9),
+        checks.groups(8, 8, 8),
+        checks.schema(checks.split_problems([{"salt": "a"}] * 2, {"salt": "a"})),
         checks.schema(checks.schema_problems(5, [("a", "%")], 5, {"a": "%"})),
         checks.parity(checks.parity_of(np.ones((3, 2)), np.ones((3, 2)) + 1e-6)),
         checks.budgets({"p95_ms": 50.0}, {"p95_ms": 50})[0],

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from quality import data
+from quality import adclick, data
 from quality.__main__ import NAMES
 from tests.emulated import CHECKOUT
 
@@ -25,6 +25,16 @@ def test_without_its_data_a_measurement_is_skipped_and_says_how_to_name_it(name:
     assert (told.returncode, told.stderr) == (0, "")
     assert "skipped: " in told.stdout
     assert "RATCHET_DATA" in told.stdout
+
+
+def test_models_of_the_real_clicks_are_refused_on_people_they_have_never_seen() -> None:
+    try:
+        examples = adclick.read(data.folder("adclick"))
+    except data.Absent as absent:
+        pytest.skip(str(absent))
+    found = list(adclick.measured(examples))
+    assert [(salt, passed) for salt, _, _, passed in found] == [(salt, False) for salt in adclick.SALTS]
+    assert all(by_row.estimate > by_person.estimate for _, by_person, by_row, _ in found)
 
 
 def test_a_file_that_is_missing_from_its_folder_is_no_reason_to_skip(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The S3 adapter turns what the SDK says into the port's answers."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from botocore.exceptions import ReadTimeoutError
 from botocore.stub import ANY, Stubber
 from ratchet.adapters.s3 import S3Store
 from ratchet.errors import BadConfiguration, ForeignDocument, Unavailable
-from ratchet.store import Ambiguous, PreconditionFailed
+from ratchet.store import Ambiguous, Listed, PreconditionFailed
 
 
 @pytest.fixture
@@ -94,12 +95,13 @@ def test_an_object_that_is_not_there_needs_no_tags(stub: Stubber) -> None:
 
 
 def test_a_listing_has_every_page(stub: Stubber) -> None:
-    row = {"Size": 1, "ETag": '"e"'}
+    at = datetime(2026, 11, 21, tzinfo=UTC)
+    row = {"Size": 1, "ETag": '"e"', "LastModified": at}
     first = {"IsTruncated": True, "NextContinuationToken": "t", "Contents": [{"Key": "p/1", **row}]}
     stub.add_response("list_objects_v2", first, {"Bucket": "b", "Prefix": "p/"})
     following = {"Bucket": "b", "Prefix": "p/", "ContinuationToken": "t"}
     stub.add_response("list_objects_v2", {"IsTruncated": False, "Contents": [{"Key": "p/2", **row}]}, following)
-    assert [listed.key for listed in store(stub).list("p/")] == ["p/1", "p/2"]
+    assert [*store(stub).list("p/")] == [Listed(key, 1, '"e"', at) for key in ("p/1", "p/2")]
 
 
 def test_uris_of_other_buckets_are_foreign(stub: Stubber) -> None:

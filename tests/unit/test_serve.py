@@ -205,7 +205,7 @@ class Lambda:
 
 def test_a_port_that_is_taken_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     target = FakeTarget(**{"lambda": Lambda()})
-    target.__dict__["outputs"] = {"ApiFunction": "api"}
+    target.__dict__["outputs"] = {"ApiFunction": "api", "ApprovalPageFunction": "page"}
     with socket.create_server(("127.0.0.1", 0)) as taken:
         result = ratchet(target, "serve", "--port", str(taken.getsockname()[1]))
     assert result.exit_code == 1
@@ -221,7 +221,7 @@ PROGRAM = """
 from tests.unit.test_serve import FakeTarget, Lambda
 from cli.app import main
 target = FakeTarget(**{"lambda": Lambda()})
-target.__dict__["outputs"] = {"ApiFunction": "api"}
+target.__dict__["outputs"] = {"ApiFunction": "api", "ApprovalPageFunction": "page"}
 main(["serve", "--port", "0", "--json"], obj=target)
 """
 
@@ -241,7 +241,6 @@ def test_it_serves_until_it_is_interrupted_and_ends_in_order() -> None:
         while lines[-1].rstrip() != "}":
             lines.append(process.stdout.readline())
         told = json.loads("".join(lines))
-        assert told["routes"] == [f"{method} {path}" for path, method in paths.METHODS.items()]
         connection = HTTPConnection(told["address"].removeprefix("http://"), timeout=10)
         connection.request("GET", "/health")
         assert json.loads(connection.getresponse().read()) == {"path": "/health", "function": "api"}
@@ -250,3 +249,5 @@ def test_it_serves_until_it_is_interrupted_and_ends_in_order() -> None:
         connection.close()
     assert process.returncode == 0
     assert "Traceback" not in complaints
+    approvals = ["GET /approvals/{pipeline}/{run}", "POST /approvals/{pipeline}/{run}"]
+    assert told["routes"] == [*(f"{method} {path}" for path, method in paths.METHODS.items()), *approvals]

@@ -182,6 +182,14 @@ def test_random_forests_have_no_mean() -> None:
         translate(dump, dump)
 
 
+@pytest.mark.parametrize("name", ["a classifier of two", "a regressor that is exponential"])
+def test_answers_that_are_made_of_sums_have_no_mean(name: str) -> None:
+    """The graph would make them of the mean of the sums, which is another number."""
+    dump = trained(MODELS[name][0], (), 2).dump_model()
+    with pytest.raises(UnsupportedTrees, match="bags: 1"):
+        translate(dump, dump)
+
+
 def test_one_input_seen_in_two_ways_has_two_columns() -> None:
     """As in a model that was trained on from another one, whose data had other things missing."""
     plain, sparse = (

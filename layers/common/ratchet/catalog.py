@@ -139,8 +139,38 @@ class MeterFiles:
     minimum_days: int
 
 
-Source = Tables | SensorFiles | MeterFiles
-SourceKind = TypeVar("SourceKind", Tables, SensorFiles, MeterFiles)
+@dataclass(frozen=True)
+class TabularMinimum:
+    """What the files of a run must hold."""
+
+    records: int
+    groups: int
+
+
+@dataclass(frozen=True)
+class TabularFiles:
+    """CSV files of records below `prefix`, each of a `group` with a `label` of 0 or 1, which is the one target.
+
+    Attributes are `numbers` within their range, both ends included, and `categories` of the named values; one that is
+    left empty is missing. `personal` columns go no further than the file. `event_time` is the column that says when a
+    record came to be, in ISO 8601; without one it is when its file was put there.
+    """
+
+    takes: ClassVar = ("sample",)
+    kind: Literal["tabular"]
+    prefix: str
+    label: str
+    group: str
+    personal: list[str]
+    numbers: dict[str, list[float]]
+    categories: dict[str, list[str]]
+    event_time: str | None
+    max_bytes: int
+    minimum: TabularMinimum
+
+
+Source = Tables | SensorFiles | MeterFiles | TabularFiles
+SourceKind = TypeVar("SourceKind", Tables, SensorFiles, MeterFiles, TabularFiles)
 
 
 @dataclass(frozen=True)
@@ -148,7 +178,8 @@ class Data:
     """The row contract, the split and the targets (name to unit).
 
     Where `label_horizon_minutes` is 0, each row's label has an end of its own. `group` says what a row's column
-    `group` names, such as a machine.
+    `group` names, such as a machine. With a `salt`, rows are split by a hash of their group instead of by time, so that
+    the part of a group stays the same however much data comes.
     """
 
     step_minutes: int
@@ -161,6 +192,7 @@ class Data:
     max_bad_share: float
     norm_tolerance: float | None = None
     group: str | None = None
+    salt: str | None = None
 
 
 @dataclass(frozen=True)
@@ -176,9 +208,10 @@ class Training:
 class Gate:
     """What a challenger must show.
 
-    `quantiles` are the shares of outcomes below each target's answers: the loss is then the pinball loss. `floors` are
-    least values of metrics over the targets (`r2`), `coverage_tolerance` is how far the share of outcomes between the
-    outer quantiles may be from what they promise.
+    It is compared by the `metric`: its loss or, where it answers with the probability of a class, the area under its
+    ROC curve (`auc`). `quantiles` are the shares of outcomes below each target's answers: the loss is then the pinball
+    loss. `floors` are least values of metrics over the targets (`r2`, `auc`), `coverage_tolerance` is how far the share
+    of outcomes between the outer quantiles may be from what they promise.
     """
 
     policy: str
@@ -193,16 +226,21 @@ class Gate:
     quantiles: dict[str, float] = field(default_factory=dict)
     floors: dict[str, float] = field(default_factory=dict)
     coverage_tolerance: float | None = None
+    metric: Literal["loss", "auc"] = "loss"
 
 
 @dataclass(frozen=True)
 class Serving:
-    """How the champion is used: for slots of a schedule, `catch_up_slots` at once (0: none), and on request."""
+    """How the champion is used: for slots of a schedule, `catch_up_slots` at once (0: none), and on request.
+
+    With an `endpoint` a person approves a model before it is served, by an endpoint of its own.
+    """
 
     table: str | None
     staleness_minutes: int
     catch_up_slots: int
     upsert_table: str | None
+    endpoint: bool = False
 
 
 @dataclass(frozen=True)

@@ -69,6 +69,18 @@ class UnknownRun(BadInput):
     """No promotion of that run is in the history."""
 
 
+class NotRegistered(BadInput):
+    """A run's model is not in the registry."""
+
+
+class LinkRefused(BadInput):
+    """A link to a decision was changed, or its time is over."""
+
+
+class EndpointFailed(ContractError):
+    """An endpoint did not come into service, or does not answer as the bundle's reference rows say."""
+
+
 class NoChampion(ContractError):
     """Scoring was asked for before any model was promoted."""
 

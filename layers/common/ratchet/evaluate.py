@@ -3,7 +3,8 @@
 Writes `card.html`, then `evaluation.json`; moves no pointer. Repeating it adopts an evaluation that still holds.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -53,14 +54,17 @@ def evaluate(
     request: Request,
     *,
     allow_synthetic: bool,
+    floors: Mapping[str, float] | None = None,
     measure: Measure = cost,
 ) -> Document:
-    """The function's result (docs/contracts.md, `evaluate`).
+    """The function's result (docs/contracts.md, `evaluate`); `floors` by metric stand instead of the pipeline's own.
 
     Raises BadBundle when a bundle is missing, damaged, not the one promoted or, as GraphDiffers, not what was trained,
     ContractError for a damaged holdout,
     LeaseLost when this run may not write any more, Unavailable when another call of the step wrote meanwhile.
     """
+    gate = pipeline.gate
+    pipeline = replace(pipeline, gate=replace(gate, floors={**gate.floors, **(floors or {})}))
     keys = pipeline.keys
     found_before = Versions(store, keys.evaluation(request.run_ts), keys.card(request.run_ts))
     champion = pointer.read(store, keys)
@@ -95,7 +99,10 @@ def _series(found: Found) -> card.Series:
 def _finished(
     store: ObjectStore, pipeline: Pipeline, request: Request, champion: tuple[Pointer, str] | None
 ) -> Document | None:
-    """This run's evaluation, if it judged this bundle against the present champion or led to its own promotion."""
+    """This run's evaluation, if it led to its own promotion or judged this bundle by what holds at present.
+
+    That is the champion, and the floors.
+    """
     key = pipeline.keys.evaluation(request.run_ts)
     stored = store.get(key)
     if stored is None:
@@ -106,7 +113,9 @@ def _finished(
     promoted = champion is not None and champion[0].sha256 == evaluation["challenger"]["sha256"]
     bundle = store.head(store.key_of(request.bundle_uri))
     same_bundle = bundle is not None and bundle.etag == evaluation["challenger"]["etag"]
-    return evaluation if same_bundle and (against_present or promoted) else None
+    limits = {name: found["limit"] for name, found in evaluation["floors"].items()}
+    same_floors = evaluation["comparison"] is None or limits == pipeline.gate.floors
+    return evaluation if same_bundle and (promoted or (against_present and same_floors)) else None
 
 
 def _result(store: ObjectStore, pipeline: Pipeline, evaluation: Document) -> Document:

@@ -12,8 +12,9 @@ class Keys:
 
     def roots(self) -> list[str]:
         """Prefixes of everything that belongs to the pipeline, and of nothing else."""
-        folders = ("runs", "landing", "quarantine", "train", "holdout", "checkpoints", "jobs", "model", "predictions")
-        return [*(f"{self.prefix}{folder}/" for folder in folders), self.lease()]
+        data = ("landing", "quarantine", "train", "holdout", "features")
+        models = ("checkpoints", "jobs", "model", "approvals", "predictions")
+        return [*(f"{self.prefix}{folder}/" for folder in ("runs", *data, *models)), self.lease()]
 
     def claim(self, run: str) -> str:
         """The claim of a run."""
@@ -102,6 +103,18 @@ class Keys:
     def card(self, run: str) -> str:
         """The report card of a run."""
         return f"{self.prefix}model/run_ts={run}/card.html"
+
+    def package(self, run: str) -> str:
+        """What is registered of a run."""
+        return f"{self.prefix}model/run_ts={run}/package.json"
+
+    def approval(self, package: str) -> str:
+        """Whether somebody waits for a package to be approved, and how it was decided."""
+        return f"{self.prefix}approvals/{package}.json"
+
+    def features(self, part: str) -> str:
+        """How much of a part the feature group holds."""
+        return f"{self.prefix}features/{part}.json"
 
     def tests(self) -> str:
         """Which runs the gate has tested against which champion."""

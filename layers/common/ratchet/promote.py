@@ -31,7 +31,7 @@ def promote(
     Raises BadBundle when bundle or evidence is missing, ContractError when the evidence does not say to promote these
     very bytes against that very champion, LeaseLost, ChampionMoved.
     """
-    _check_evidence(store, wish, champion_etag)
+    check_evidence(store, wish, champion_etag)
     lease.check(store, keys, execution=execution, token=token)
     # Before the pointer moves: a champion whose bundle could expire would break the pointer's promise.
     retention.retag(store, retention.needed(keys, wish.run_ts, wish.train_uri), retention.KEEPS)
@@ -105,8 +105,8 @@ def _named(moves: list[Entry], run_ts: str) -> Pointer:
     raise UnknownRun(f"{run_ts} was never in service; `ratchet history` names the runs that were.")
 
 
-def _check_evidence(store: ObjectStore, wish: Move, champion_etag: str | None) -> None:
-    """Whether the evaluation speaks for this promotion and no other."""
+def check_evidence(store: ObjectStore, wish: Move, champion_etag: str | None) -> Document:
+    """The evaluation, which speaks for this promotion alone. Raises BadBundle, ContractError, ForeignDocument."""
     bundle, stored = store.head(store.key_of(wish.model_uri)), store.get(store.key_of(wish.evaluation_uri))
     if bundle is None or stored is None:
         uri = wish.evaluation_uri if bundle else wish.model_uri
@@ -115,9 +115,11 @@ def _check_evidence(store: ObjectStore, wish: Move, champion_etag: str | None) -
         **{"verdict": "promote", "run_ts": wish.run_ts, "bundle_uri": wish.model_uri, "etag": bundle.etag},
         **{"sha256": wish.sha256, "train_uri": wish.train_uri, "champion": champion_etag},
     }
-    said = _said(decode(stored, wish.evaluation_uri), wish.evaluation_uri)
+    evaluation = decode(stored, wish.evaluation_uri)
+    said = _said(evaluation, wish.evaluation_uri)
     if other := [name for name in wanted if said[name] != wanted[name]]:
         raise ContractError(f"{wish.evaluation_uri} does not speak for this promotion: its {', '.join(other)} differ.")
+    return evaluation
 
 
 def _said(evaluation: Document, uri: str) -> Document:

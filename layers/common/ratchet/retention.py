@@ -23,7 +23,7 @@ def needed(keys: Keys, run_ts: str, train_uri: str) -> set[str]:
     data = _DATA.search(train_uri)
     if data is None:
         raise ForeignDocument(f"{train_uri} is not where Ratchet keeps a run's training data.")
-    own = {name(run_ts) for name in (keys.model, keys.evaluation, keys.card)}
+    own = {name(run_ts) for name in (keys.model, keys.evaluation, keys.card, keys.package)}
     return own | {name(data[1]) for name in (keys.train, keys.manifest, keys.holdout)}
 
 

@@ -34,12 +34,42 @@ class Settings:
     """RATCHET_TRAINING_SPOT: `true` to use managed spot capacity."""
     allow_synthetic: bool = False
     """RATCHET_ALLOW_SYNTHETIC: `true` where models trained on synthetic data may be promoted (the laptop target)."""
+    floors: str = ""
+    """RATCHET_FLOORS: floors instead of those in `pipeline.yaml`, `adclick.auc=0.65`, several separated by commas."""
     api_pipeline: str = ""
     """RATCHET_API_PIPELINE: the pipeline whose API a function is."""
     api_machine: str = ""
     """RATCHET_API_MACHINE: ARN of that pipeline's state machine."""
+    approval_machine: str = ""
+    """RATCHET_APPROVAL_MACHINE: ARN of the state machine that waits for people."""
+    package_group: str = ""
+    """RATCHET_PACKAGE_GROUP: the model package group in which models wait for a person."""
+    endpoint_kind: str = "serverless"
+    """RATCHET_ENDPOINT_KIND: `serverless`, or the type of the instances that endpoints run on."""
+    endpoint_image: str = ""
+    """RATCHET_ENDPOINT_IMAGE: URI of the framework image that runs a bundle's inference.py."""
+    endpoint_role: str = ""
+    """RATCHET_ENDPOINT_ROLE: ARN that endpoints run as."""
+    endpoint_memory_mb: int = 2048
+    """RATCHET_ENDPOINT_MEMORY_MB: of a serverless endpoint."""
+    endpoint_concurrency: int = 5
+    """RATCHET_ENDPOINT_CONCURRENCY: requests that a serverless endpoint answers at once."""
+    endpoint_instances: int = 1
+    """RATCHET_ENDPOINT_INSTANCES: how many of them."""
+    endpoint_alarms: str = ""
+    """RATCHET_ENDPOINT_ALARMS: names of alarms, separated by commas, that take back an update of instances."""
+    kms_key: str = ""
+    """RATCHET_KMS_KEY: ARN of the key that encrypts the disks of endpoints on instances."""
+    feature_group: str = ""
+    """RATCHET_FEATURE_GROUP: the feature group that ingested records go into; none where it is not set."""
+    topic: str = ""
+    """RATCHET_TOPIC: ARN of the topic on which people hear of outcomes."""
+    api_url: str = ""
+    """RATCHET_API_URL: where the HTTP API is, for links in messages."""
+    link_secret: str = ""
+    """RATCHET_LINK_SECRET: the secret whose `key` signs links to decisions."""
     machine_timeout_seconds: int = 14400
-    """RATCHET_MACHINE_TIMEOUT_SECONDS: the pipeline machine's own time-out; a lease outlives it."""
+    """RATCHET_MACHINE_TIMEOUT_SECONDS: the longest time-out of a machine that holds a lease, which outlives it."""
 
 
 @dataclass(frozen=True)

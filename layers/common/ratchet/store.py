@@ -6,6 +6,7 @@ Leases, claims, watermarks and the pointer all move by `create` and `replace`; n
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,11 +25,12 @@ class Stored:
 
 @dataclass(frozen=True)
 class Listed:
-    """One row of a listing."""
+    """One row of a listing; `modified` is when the object was put there, where the store says so."""
 
     key: str
     size: int
     etag: str
+    modified: datetime | None = None
 
 
 class PreconditionFailed(Exception):

@@ -9,9 +9,15 @@ from ratchet.store import ObjectStore, Reader
 if TYPE_CHECKING:
     from ratchet.api.runs import Machine
     from ratchet.catalog import Pipeline
+    from ratchet.endpoint.hosting import Hosting
     from ratchet.executions import Executions
     from ratchet.extraction.source import Source
+    from ratchet.registry.approval import Tasks
+    from ratchet.registry.asking import Topic
+    from ratchet.registry.link import Signer
+    from ratchet.registry.package import Registry
     from ratchet.serving.slots import PredictionTable
+    from ratchet.tabular.feature_group import FeatureGroup
     from ratchet.training import TrainingJobs
 
 
@@ -101,3 +107,77 @@ def training_jobs() -> "TrainingJobs":
     from ratchet.adapters.sagemaker import SageMakerJobs
 
     return SageMakerJobs()
+
+
+@cache
+def approvals() -> "Machine":
+    """The state machine that waits for people."""
+    from ratchet.adapters.machine import StateMachine
+
+    return StateMachine(settings().approval_machine)
+
+
+@cache
+def registry() -> "Registry":
+    """The model registry's package group."""
+    from ratchet.adapters.registry import ModelRegistry
+
+    return ModelRegistry(settings().package_group, settings().endpoint_image)
+
+
+@cache
+def hosting() -> "Hosting":
+    """SageMaker endpoints, of the kind that the stack asks for."""
+    from ratchet.adapters.hosting import SageMakerHosting, Service
+
+    told = settings()
+    return SageMakerHosting(
+        Service(
+            kind=told.endpoint_kind,
+            image=told.endpoint_image,
+            role=told.endpoint_role,
+            memory_mb=told.endpoint_memory_mb,
+            concurrency=told.endpoint_concurrency,
+            instances=told.endpoint_instances,
+            alarms=tuple(name for name in told.endpoint_alarms.split(",") if name),
+            key=told.kms_key,
+            stack=told.stack,
+        )
+    )
+
+
+@cache
+def tasks() -> "Tasks":
+    """Step Functions' tasks that wait."""
+    from ratchet.adapters.tasks import WaitingTasks
+
+    return WaitingTasks()
+
+
+@cache
+def topic() -> "Topic":
+    """Where people hear of outcomes."""
+    from ratchet.adapters.tasks import SnsTopic
+
+    return SnsTopic(settings().topic)
+
+
+def signer() -> "Signer":
+    """Signs links with the stack's own secret, which is read each time: it may be renewed."""
+    from ratchet.adapters.secrets import read_field
+    from ratchet.registry.link import Signer
+
+    return Signer(read_field(settings().link_secret, "key"))
+
+
+def api_url() -> str:
+    """Where the HTTP API is."""
+    return settings().api_url
+
+
+@cache
+def feature_group() -> "FeatureGroup | None":
+    """The feature group that records go into, None where the stack has none."""
+    from ratchet.adapters.feature_group import SageMakerFeatureGroup
+
+    return SageMakerFeatureGroup(settings().feature_group) if settings().feature_group else None

@@ -18,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from tests.faults.simulator import bugs, interleaving, past, stand_ins
+from tests.faults.simulator.bucket import CALLS
 from tests.faults.simulator.interleaving import Outcome, Turn
 from tests.faults.simulator.minimise import minimise
 from tests.faults.simulator.parts import TAKES_PART
@@ -25,6 +26,7 @@ from tests.faults.simulator.scratch import scratch
 
 BATCH = 50
 CLEAN, FOUND, INTERRUPTED = 0, 1, 130
+TOLD = tuple(f"{operation} " for operation in ("put", "decide", *CALLS))
 UNCOUNTED, END = "seen ", "ended "
 
 
@@ -107,6 +109,7 @@ def _ignore_interrupts() -> None:
 def _batch(job: tuple[int, int, str]) -> tuple[Counter[str], int | None]:
     start, end, bug = job
     # What there is by now stays for good; what an interleaving leaves behind is looked for less often.
+    gc.collect()
     gc.freeze()
     gc.set_threshold(20_000)
     happened: Counter[str] = Counter()
@@ -194,7 +197,7 @@ def lines(story: list[Turn]) -> Iterator[str]:
 
 
 def _counted_as(turn: Turn) -> str:
-    if turn.mishap or turn.request.startswith("put "):
+    if turn.mishap or turn.request.startswith(TOLD):
         return ""
     return "tags" if turn.request.startswith("tag ") else "reads"
 

@@ -5,6 +5,7 @@ Etags are MD5 sums as S3's are, so the same bytes have the same tag again.
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,21 +14,32 @@ from ratchet.store import Ambiguous, Listed, PreconditionFailed, Stored
 
 from tests.faults.simulator.processes import Killed, Process
 
-READS = ("get", "head", "list", "page", "newest", "counts", "has rows", "describe", "stop")
+READS = ("get", "head", "list", "page", "newest", "counts", "has rows", "describe", "stop", "ask endpoint")
+CALLS = ("register", "sign", "host", "tell task", "tell people", "begin")
+WRITES = ("put", "tag", *CALLS)
 BEFALLS = {
-    "request lost": ("put", "tag", *READS),
-    "answer lost": ("put", "tag", *READS),
+    "request lost": (*WRITES, *READS),
+    "answer lost": (*WRITES, *READS),
     "412 on the client's own retry": ("put",),
-    "timed out, takes effect later": ("put", "tag"),
+    "the client's own retry": CALLS,
+    "timed out, takes effect later": WRITES,
     "409 conflict": ("put",),
     "stale listing": ("list",),
     "empty page": ("page",),
-    "killed before": ("put", "tag", *READS),
-    "killed after": ("put", "tag"),
+    "killed before": (*WRITES, *READS),
+    "killed after": WRITES,
 }
 """What may befall which requests."""
 FRESH = 40
 """Steps for which a stale listing does not show a new object."""
+
+
+class Late(NamedTuple):
+    """What takes effect though its sender gave it up long ago; `land` lets it."""
+
+    by: str
+    what: str
+    land: Callable[[], None]
 
 
 class Change(NamedTuple):
@@ -50,7 +62,7 @@ class Bucket:
         self.objects: dict[str, Stored] = {}
         self.tags: dict[str, dict[str, str]] = {}
         self.born: dict[str, int] = {}
-        self.late: list[Change] = []
+        self.late: list[Late] = []
         self.step = 0
         self.watch: Callable[[Change, Stored | None], None] = lambda change, before: None
 
@@ -80,13 +92,19 @@ class Bucket:
         self.watch(change, before)
         return etag
 
-    def land_late(self, change: Change) -> None:
-        """Lets a write take effect that its sender gave up long ago."""
-        self.late.remove(change)
-        try:
-            self.apply(change)
-        except PreconditionFailed:
-            return
+    def put_off(self, change: Change) -> None:
+        """Lets a write take effect later, if its condition holds then."""
+
+        def land() -> None:
+            with suppress(PreconditionFailed):
+                self.apply(change)
+
+        self.late.append(Late(change.by, f"put {change.key}", land))
+
+    def land_late(self, late: Late) -> None:
+        """Lets something take effect that its sender gave up long ago."""
+        self.late.remove(late)
+        late.land()
 
 
 class Requests:
@@ -181,7 +199,7 @@ class Requests:
         if action == "request lost":
             raise lost("The request was lost.")
         if action == "timed out, takes effect later":
-            self._objects.late.append(change)
+            self._objects.put_off(change)
             raise lost("No answer came in time.")
         try:
             etag = self._objects.apply(change)

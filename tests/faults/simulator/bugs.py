@@ -21,6 +21,7 @@ from ratchet.store import Ambiguous, ObjectStore, PreconditionFailed, encode
 from ratchet.tables import prepare
 
 from tests.faults.simulator.functions import module
+from tests.faults.simulator.signed_bugs import SIGNED_BUGS
 
 Plant = Callable[[], AbstractContextManager[Any]]
 
@@ -177,6 +178,7 @@ BUGS: dict[str, Plant] = {
     "the ledger of tests without If-Match": _object(ledger, "replace", _overwrite),
     "a job without a bundle adopted for ever": _object(training, "_usable", lambda *arguments: True),
     "an empty page taken for the end": lambda: _both(extract, reconcile, "pages", _first_empty_page),
+    **SIGNED_BUGS,
     "no bug": nullcontext,
 }
 

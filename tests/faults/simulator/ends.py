@@ -19,6 +19,7 @@ def settle(world: World) -> None:
         world.bucket.land_late(world.bucket.late[0])
     drain(world)
     world.watch.all_runs_ended()
+    world.watch.endpoint_stands()
     end = world.chance("end").choice(["take up", "find rows", "neither", "neither"])
     if end == "take up" and world.watch.failed_runs:
         _take_up(world, world.chance("failed").choice(list(world.watch.failed_runs)))
@@ -53,12 +54,19 @@ def _find_all_rows(world: World) -> None:
 
 
 def drain(world: World) -> None:
-    """Everybody goes on in turn, without faults, until all have ended."""
+    """Everybody goes on in turn, without faults, until all have ended; who is not answered by then never will be."""
     for _ in range(MOST_STEPS):
         names = world.alive()
-        if not names:
+        if not names and not _time_is_up(world):
             return
         for name in names:
             if name in world.processes:
                 world.turn(name)
     raise Violation("everything comes to an end", ", ".join(world.alive()))
+
+
+def _time_is_up(world: World) -> bool:
+    waiting = [execution for execution in world.executions.values() if execution.token]
+    for execution in waiting:
+        world.time_is_up(execution)
+    return bool(waiting)

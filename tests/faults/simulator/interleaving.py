@@ -6,19 +6,27 @@ The decisions are written down, so that the same can be played again, or a part 
 import random
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import NamedTuple
 
 from tests.faults.simulator import stand_ins
-from tests.faults.simulator.bucket import BEFALLS
 from tests.faults.simulator.ends import settle
-from tests.faults.simulator.executions import Execution
-from tests.faults.simulator.parts import TAKES_PART, Part, draw_parts, join, theme
+from tests.faults.simulator.mishaps import (
+    NETWORK,
+    UNANSWERED,
+    WORLD_EVENTS,
+    Decision,
+    befall,
+    likelihood,
+    mishap,
+    unanswered,
+    writes,
+)
+from tests.faults.simulator.parts import SIGNED, TAKES_PART, Part, draw_parts, join, theme
 from tests.faults.simulator.past import begin
-from tests.faults.simulator.rules.seen import KEYS, Violation
+from tests.faults.simulator.rules.seen import Violation
 from tests.faults.simulator.world import World
 
-NETWORK, BEGINS = "network", "begins"
+BEGINS = "begins"
 FAULT_RATES = (0.0, 0.02, 0.05, 0.1)
 AIMS = ({"put": 1, "other": 1}, {"put": 5, "other": 0})
 """Faults befall all requests alike, or writes alone and those often."""
@@ -26,9 +34,7 @@ PERSISTENCE = (0.0, 0.5, 0.9, 0.97)
 """How likely it is that whoever had the last turn has the next one too: races need both short and long turns."""
 STALLS = (0.0, 0.1, 0.4, 0.4)
 """How likely a process comes to a halt before a write: what it read may then be out of date when it goes on."""
-DECIDING = {KEYS.pointer(), KEYS.tests()}
-OFTEN = 4
-WORLD_EVENTS = ("abort", "abort, its child lives", "time-out", "connection to a function lost", "lease expires")
+MOST_QUIET = 150
 OVERTAKING = (
     "connection to a function lost",
     "connection to a function lost",
@@ -37,14 +43,6 @@ OVERTAKING = (
     "lease expires",
 )
 """After which somebody else may do what a process that came to a halt was about to do."""
-JOB_EVENTS = {"train": ("job fails",), "upload": ("job writes no bundle",)}
-
-
-class Decision(NamedTuple):
-    """Whose turn it is, and what befalls it; or an event of the world upon an execution; or that somebody begins."""
-
-    who: str
-    what: str = "go"
 
 
 class Turn(NamedTuple):
@@ -108,7 +106,11 @@ def _wander(world: World, played: Outcome) -> None:
     rate, stays, stalls = (chance.choice(each) for each in (FAULT_RATES, PERSISTENCE, STALLS))
     aim = chance.choice(AIMS)
     last, stalled = "", dict[str, int]()
-    for number in range(chance.choice([60, 150, 300, 600])):
+    if about == SIGNED and chance.random() < 0.7:
+        _go_quietly(world, played)
+    for number in range(chance.choice([300, 600] if about == SIGNED else [60, 150, 300, 600])):
+        for decision in unanswered(world, chance):
+            _record(world, played, decision)
         if not world.processes and world.later:
             _record(world, played, Decision(next(iter(world.later)), BEGINS))
         if not world.processes:
@@ -117,55 +119,43 @@ def _wander(world: World, played: Outcome) -> None:
             moving = [name for name in world.processes if stalled.get(name, 0) <= number]
             last = chance.choice(moving or world.alive())
         operation, key = world.processes[last].waiting
-        kind = "put" if operation == "put" else "other"
-        if last not in stalled and chance.random() < stalls * (1 if kind == "put" else 0.1):
+        if last not in stalled and chance.random() < stalls * (1 if writes(operation) else 0.1):
             stalled[last] = number + chance.randint(5, 200)
             if chance.random() < 0.7:
                 _overtake(world, played, last, chance)
             continue
         stalled.pop(last, None)
         decision = Decision(last)
-        if chance.random() < min(0.5, rate * aim[kind] * (OFTEN if _decides(operation, key) else 1)):
-            decision = _mishap(world, last, about, chance)
+        if chance.random() < likelihood(operation, key, rate, aim):
+            decision = mishap(world, last, about, chance)
         _record(world, played, decision)
+
+
+def _go_quietly(world: World, played: Outcome) -> None:
+    """Nothing befalls anybody until somebody is asked to sign: what is of interest comes after that."""
+    before = len(world.packages.packages)
+    for _ in range(MOST_QUIET):
+        if not world.processes or len(world.packages.packages) > before:
+            return
+        _record(world, played, Decision(next(iter(world.processes))))
 
 
 def _overtake(world: World, played: Outcome, name: str, chance: random.Random) -> None:
     """Has others do what a process that came to a halt was about to do, and what it read change meanwhile."""
     overtaken, landing = world.execution_of(name), world.processes[name].waiting[1].startswith("landing/")
     if overtaken:
-        _record(world, played, Decision(overtaken.name, chance.choice(OVERTAKING)))
+        # Who asks people is called again while it still asks; who is told then is the question.
+        befallen = OVERTAKING[0] if overtaken.token else chance.choice(OVERTAKING)
+        _record(world, played, Decision(overtaken.name, befallen))
         if world.later and chance.random() < 0.7:
             _record(world, played, Decision(next(iter(world.later)), BEGINS))
     for _ in range(3 if overtaken and landing else 0):
         _record(world, played, Decision("source"))
 
 
-def _decides(operation: str, key: str) -> bool:
-    """Whether much depends on a request of which there are few: something befalls these more often."""
-    if operation == "put":
-        return key in DECIDING
-    return operation in JOB_EVENTS or (operation == "get" and key.endswith("/model.tar.gz"))
-
-
 def _record(world: World, played: Outcome, decision: Decision) -> None:
     played.decisions.append(decision)
     _decide(world, decision)
-
-
-def _mishap(world: World, name: str, about: str, chance: random.Random) -> Decision:
-    if chance.random() < (0.5 if about == "extraction" else 0.15):
-        executions = [each for each in world.executions.values() if each.status == "RUNNING"]
-        if executions:
-            return Decision(chance.choice(executions).name, chance.choice(WORLD_EVENTS))
-    if world.bucket.late and chance.random() < 0.5:
-        return Decision(NETWORK, "a late write takes effect")
-    operation = world.processes[name].waiting[0]
-    # What can befall no other kind of request comes as often as all that can befall any.
-    own = [what for what, operations in BEFALLS.items() if operations == (operation,)]
-    own += JOB_EVENTS.get(operation, ())
-    may = own if own and chance.random() < 0.5 else [what for what, able in BEFALLS.items() if operation in able] + own
-    return Decision(name, chance.choice(may)) if may else Decision(name)
 
 
 def _decide(world: World, decision: Decision) -> None:
@@ -178,8 +168,8 @@ def _decide(world: World, decision: Decision) -> None:
         return
     if what != "go":
         world.happened[what] += 1
-    if what in WORLD_EVENTS:
-        _befall(world, world.executions[f"arn:{who}"], what)
+    if what in {UNANSWERED, *WORLD_EVENTS}:
+        befall(world, world.executions[f"arn:{who}"], what)
     elif who == NETWORK:
         world.bucket.land_late(world.bucket.late[0])
     else:
@@ -190,37 +180,34 @@ def _decide(world: World, decision: Decision) -> None:
 def _has_subject(world: World, decision: Decision) -> bool:
     if decision.what == BEGINS:
         return decision.who in world.later
-    if decision.what in WORLD_EVENTS:
+    if decision.what in {UNANSWERED, *WORLD_EVENTS}:
         execution = world.executions.get(f"arn:{decision.who}")
-        return execution is not None and execution.status == "RUNNING"
+        waits = decision.what != UNANSWERED or (execution is not None and execution.has_asked)
+        return execution is not None and execution.status == "RUNNING" and waits
     return bool(world.bucket.late) if decision.who == NETWORK else decision.who in world.processes
-
-
-def _befall(world: World, execution: Execution, what: str) -> None:
-    if what == "lease expires":
-        world.now += timedelta(hours=5)
-    elif what == "connection to a function lost":
-        world.forget(execution)
-    else:
-        world.end(execution, "TIMED_OUT" if what == "time-out" else "ABORTED", child_lives=what.endswith("lives"))
 
 
 def _tell(world: World, decision: Decision, story: list[Turn]) -> None:
     """Notes what a decision is about to come to."""
-    mishap = "" if decision.what == "go" else decision.what
+    befell = "" if decision.what == "go" else decision.what
     if not _has_subject(world, decision):
         return
-    if decision.what in {BEGINS, *WORLD_EVENTS}:
-        story.append(Turn(decision.who, "", mishap))
+    if decision.what in {BEGINS, UNANSWERED, *WORLD_EVENTS}:
+        story.append(Turn(decision.who, "", befell))
     elif decision.who == NETWORK:
         late = world.bucket.late[0]
-        story.append(Turn(NETWORK, f"{late.by}'s put {late.key}", mishap))
+        story.append(Turn(NETWORK, f"{late.by}'s {late.what}", befell))
     else:
-        story.append(Turn(decision.who, " ".join(world.processes[decision.who].waiting), mishap))
+        story.append(Turn(decision.who, " ".join(world.processes[decision.who].waiting), befell))
 
 
 def _take_up(world: World) -> None:
-    """An operator sees a failed run and takes it up again while others still run."""
+    """An operator sees a failed run, or a deployment that failed, and takes it up again while others still run."""
+    while world.undeployed:
+        execution = world.undeployed.pop()
+        if world.chance(f"operator {execution.name}").random() < 0.5:
+            world.happened[f"{TAKES_PART}deployments taken up again"] += 1
+            world.approve_again(execution)
     for run in list(world.watch.failed_runs) if world.watch.failed_runs else ():
         name = f"resumed {run}"
         if world.executions.get(f"arn:{name}") is None and f"operator {name}" not in world.processes:

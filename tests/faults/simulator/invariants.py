@@ -13,6 +13,7 @@ from tests.faults.simulator.rules.models import Models
 from tests.faults.simulator.rules.runs import RUNS, Runs
 from tests.faults.simulator.rules.scoring import Scoring
 from tests.faults.simulator.rules.seen import KEYS
+from tests.faults.simulator.rules.signed import APPROVALS
 
 
 class Watch(Models, Runs, Data, Scoring):
@@ -42,6 +43,7 @@ _BY_KEY: list[tuple[str, Callable[[Watch, Change, Stored | None], None]]] = [
     (KEYS.tests(), Watch._tests),
     (KEYS.lease(), Watch._lease),
     (RUNS, Watch._claim),
+    (APPROVALS, Watch._approval),
     ("landing/", Watch._landing),
     (KEYS.train_latest(), Watch._train_latest),
     ("predictions/dt=", Watch._slot),

@@ -28,8 +28,8 @@ class Job:
 class Jobs(Scene):
     """A world in which jobs train."""
 
-    def __init__(self, *given: Any) -> None:
-        super().__init__(*given)
+    def __init__(self, *given: Any, **options: Any) -> None:
+        super().__init__(*given, **options)
         self.jobs: dict[str, Job] = {}
         self.spoilt: set[str] = set()
 
@@ -49,6 +49,9 @@ class Jobs(Scene):
             return
         digest = self.watch.training_reads(knobs["train_uri"], job.name)
         scale = self.chance(f"model {job.name}").uniform(0.5, 2.0)
+        if self.signed:
+            # Most are better than all before: what comes after the verdict is of interest.
+            scale = max(self.watch.scales.values(), default=1.0) * (0.7 + 0.4 * scale)
         body = pack(knobs["run_ts"], knobs["train_uri"], digest, scale)
         if process.ask("upload", job.name) == "job writes no bundle":
             body = b"cut off"
@@ -63,5 +66,4 @@ class Jobs(Scene):
             if job.owner == owner and job.status == "InProgress":
                 job.status, job.reason = "Stopped", ""
                 if job.process and job.process.name in self.processes:
-                    self.processes.pop(job.process.name).end()
-                    self._ended.pop(job.process.name)
+                    self.stop(job.process.name)

@@ -12,6 +12,8 @@ from ratchet.instants import iso
 
 from tests.faults.simulator.stand_ins import NAME
 
+EVIDENCE = ("sha256", "champion_etag", "train_uri", "evaluation_uri", "reason")
+
 
 @dataclass(frozen=True)
 class Task:
@@ -19,6 +21,18 @@ class Task:
 
     step: str
     event: dict[str, Any]
+
+
+class Ask(Task):
+    """A state that calls a function with a token, and ends when the token comes back."""
+
+
+@dataclass(frozen=True)
+class Nested:
+    """A state that lasts as long as an execution of its own, and has its outcome."""
+
+    definition: "Callable[[Any], Machine]"
+    given: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -36,7 +50,7 @@ class StepFailed(Exception):
         self.name, self.cause = name, cause
 
 
-Machine = Generator[Task | Wait, Any, Any]
+Machine = Generator[Task | Nested | Wait, Any, Any]
 
 
 def pipeline(execution: Any) -> Machine:
@@ -104,29 +118,21 @@ def _work(execution: Any, run: dict[str, Any], claim: dict[str, Any], token: int
 
 
 def _release(execution: Any, run: dict[str, Any]) -> Machine:
-    """`release.asl.yaml`."""
+    """`release.asl.yaml`; where a person signs, it registers what others promote."""
     common = {"pipeline": NAME, "run_ts": run["run_ts"]}
     trained = yield from _train(execution, run, common)
-    token, judged = run["token"], 0
-    while judged < 3:
-        held = {**common, "execution": execution.arn, "token": token}
-        bundle = {"bundle_uri": trained["bundle_uri"], "job_name": trained["job_name"]}
-        data = {"holdout_uri": run["holdout_uri"], "manifest_uri": run["manifest_uri"]}
+    held = {**common, "execution": execution.arn, "token": run["token"]}
+    bundle = {"bundle_uri": trained["bundle_uri"], "job_name": trained["job_name"]}
+    data = {"holdout_uri": run["holdout_uri"], "manifest_uri": run["manifest_uri"]}
+    for _ in range(3):
         verdict = yield Task("evaluate", {**held, **data, **bundle})
-        judged += 1
         if verdict["verdict"] != "promote":
             return "kept_champion"
-        if execution.needs_approval and not execution.asked:
-            token = yield from _approval(execution, common)
-            if not execution.approved:
-                return "kept_champion"
-            continue
-        evidence = {
-            name: verdict[name] for name in ("sha256", "champion_etag", "train_uri", "evaluation_uri", "reason")
-        }
-        promoted = yield Task("promote", {**held, **bundle, **evidence})
-        if promoted["status"] == "promoted":
-            return "promoted"
+        evidence = {name: verdict[name] for name in EVIDENCE}
+        about = {**held, **bundle, **evidence, **data, "card_uri": verdict["card_uri"]}
+        promoted = yield Task("register" if execution.signed else "promote", about)
+        if promoted["status"] != "champion_moved":
+            return promoted["status"]
     raise StepFailed("ChampionMoved", "The champion moved three times.")
 
 
@@ -148,16 +154,3 @@ def _train(execution: Any, run: dict[str, Any], common: dict[str, Any]) -> Machi
         if trained["status"] == "completed":
             return trained
         yield Wait(lambda: not execution.is_training(name))
-
-
-def _approval(execution: Any, common: dict[str, Any]) -> Machine:
-    """Gives the lease back while a person decides, and takes it again; the new token."""
-    run = {**common, "execution": execution.arn}
-    execution.asked = True
-    yield Task("lay_down_lease", run)
-    yield Wait(lambda: execution.approved is not None)
-    if not execution.approved:
-        return 0
-    while (lease := (yield Task("take_lease", run)))["status"] == "held":
-        yield Wait(lambda: not execution.is_running(lease["holder"]))
-    return lease["token"]

@@ -6,7 +6,8 @@ Delta debugging: A. Zeller, R. Hildebrandt, "Simplifying and isolating failure-i
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from tests.faults.simulator.interleaving import Decision, Outcome, replay
+from tests.faults.simulator.interleaving import Outcome, replay
+from tests.faults.simulator.mishaps import Decision
 from tests.faults.simulator.parts import Part
 
 MOST_REPLAYS = 1500

@@ -3,12 +3,16 @@
 from typing import Any
 
 from ratchet.errors import Unavailable
+from ratchet.registry.link import Signer
 from ratchet.training import Job as Described
 
 from tests.faults.simulator.bucket import Requests
 from tests.faults.simulator.functions import PIPELINE
+from tests.faults.simulator.hosting import HostingClient
 from tests.faults.simulator.processes import Killed, Process
+from tests.faults.simulator.registry import RegistryClient
 from tests.faults.simulator.source import Source
+from tests.faults.simulator.waiting import Waiting
 
 
 class Ports:
@@ -30,6 +34,27 @@ class Ports:
 
     def training_jobs(self) -> "Ports":
         return self
+
+    def registry(self) -> RegistryClient:
+        return RegistryClient(self._world, self._process)
+
+    def hosting(self) -> HostingClient:
+        return HostingClient(self._world, self._process)
+
+    def tasks(self) -> Waiting:
+        return Waiting(self._world, self._process)
+
+    def topic(self) -> Waiting:
+        return Waiting(self._world, self._process)
+
+    def approvals(self) -> Waiting:
+        return Waiting(self._world, self._process)
+
+    def signer(self) -> Signer:
+        return Signer("secret")
+
+    def api_url(self) -> str:
+        return "https://api"
 
     def prediction_table(self) -> None:
         raise AssertionError("no table is declared")

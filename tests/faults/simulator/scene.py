@@ -12,8 +12,10 @@ from ratchet.instants import iso
 
 from tests.faults.simulator.bucket import Bucket
 from tests.faults.simulator.functions import PIPELINE
+from tests.faults.simulator.hosting import Hosts
 from tests.faults.simulator.invariants import Watch
 from tests.faults.simulator.processes import Killed, Process
+from tests.faults.simulator.registry import Packages
 from tests.faults.simulator.rules.seen import Violation
 from tests.faults.simulator.source import Table
 
@@ -27,16 +29,22 @@ def instant(hours: float) -> str:
 
 
 class Scene:
-    """Bucket, source, clock and processes. `seed` decides what is left to chance by name."""
+    """Bucket, source, clock, services and processes. `seed` decides what is left to chance by name.
 
-    def __init__(self, seed: int, bucket: Bucket | None = None, tables: dict[str, Table] | None = None) -> None:
-        self.seed = seed
+    Where it is `signed`, a person decides which models come into service.
+    """
+
+    def __init__(
+        self, seed: int, bucket: Bucket | None = None, tables: dict[str, Table] | None = None, *, signed: bool = False
+    ) -> None:
+        self.seed, self.signed = seed, signed
         self.bucket = bucket or Bucket()
         self.now = NOW
         self.tables = tables or {name: Table() for name in PIPELINE.source.tables}
         self.processes: dict[str, Process] = {}
         self.watch = Watch(self)
         self.bucket.watch = self.watch.changed
+        self.packages, self.hosts = Packages(self), Hosts(self)
         self.happened: Counter[str] = Counter()
         self.skew = SKEW
         self._ended: dict[str, Callable[[Process], None]] = {}
@@ -62,6 +70,11 @@ class Scene:
         if process.done:
             self._settle(process)
         return process
+
+    def stop(self, name: str) -> None:
+        """Ends a process where it stands; nobody is told."""
+        self.processes.pop(name).end()
+        self._ended.pop(name)
 
     def close(self) -> None:
         """Ends whatever still runs."""

@@ -12,12 +12,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import numpy as np
 from ratchet import catalog, evaluate, store, training
+from ratchet.endpoint import verify
 from ratchet.errors import BadBundle
 from ratchet.evaluation import candidates, evidence, judge, scores
 from ratchet.evaluation.health import Health
@@ -28,6 +30,7 @@ from ratchet.gate import checks
 from ratchet.gate.bootstrap import Effect
 from ratchet.gate.checks import Parity
 from ratchet.gate.metrics import TargetMetrics
+from ratchet.registry import asking, visit
 from ratchet.serving import champion, session
 from ratchet.source_archive import Archive
 from ratchet.tables import dataset, joined, landing_file, set_aside
@@ -45,6 +48,7 @@ COMPARED: set[tuple[float, float | None]] = set()
 """Which models, by their numbers, were really compared: challenger and champion."""
 
 
+@cache
 def pipeline() -> catalog.Pipeline:
     """`returns` with two narrow tables and one target."""
     returns = catalog.load("returns")
@@ -259,7 +263,8 @@ class Source(Archive):
 
 _STAND_INS: list[tuple[Any, str, Any]] = [
     *((module, "TemporaryDirectory", Folder) for module in (tempfile, evaluate, champion)),
-    *((module, "read_bundle", read_bundle) for module in (training, candidates, champion)),
+    *((module, "read_bundle", read_bundle) for module in (training, candidates, champion, verify)),
+    *((module, "load", lambda name: pipeline()) for module in (asking, visit)),
     (session, "load", load_session),
     (evidence, "examine", examine),
     (scores, "score", score),

@@ -7,55 +7,20 @@ from ratchet.serving.champion import Follower
 from ratchet.serving.request import Rows, Slots
 from ratchet.serving.service import serve
 
-from tests.faults.simulator import functions
-from tests.faults.simulator.executions import Execution, Executions
 from tests.faults.simulator.functions import PIPELINE
+from tests.faults.simulator.people import People
 from tests.faults.simulator.ports import Ports
 from tests.faults.simulator.processes import Killed, Process
 from tests.faults.simulator.stand_ins import NAME
 
 
-class World(Executions):
-    """Everything there is: beside the executions, people who decide, scorers, and a source that changes."""
+class World(People):
+    """Everything there is: beside executions and people, scorers, and a source that changes."""
 
-    def __init__(self, *given: Any) -> None:
-        super().__init__(*given)
+    def __init__(self, *given: Any, **options: Any) -> None:
+        super().__init__(*given, **options)
         self.later: dict[str, Any] = {}
         """Who has not begun yet."""
-
-    def approve(self, execution: Execution) -> None:
-        """A person decides, one way or the other."""
-
-        def program(process: Process) -> None:
-            process.ask("decide", execution.name)
-            if execution.asked and execution.approved is None:
-                execution.approved = self.chance(f"approval {execution.name}").random() < 0.7
-
-        def ended(process: Process) -> None:
-            if execution.approved is None and execution.status == "RUNNING":
-                self.approve(execution)
-
-        number = execution.calls["approve"] = execution.calls["approve"] + 1
-        self.spawn(f"approver of {execution.name} {number}", program, ended)
-
-    def roll_back(self, name: str, to: str | None) -> None:
-        """A person takes a model back."""
-
-        def program(process: Process) -> Any:
-            process.ask("decide", str(to))
-            event = {"pipeline": NAME, "to": to, "who": name, "why": "worse"}
-            return functions.step("rollback")(event, Ports(self, process), self.clock_of(name))
-
-        self.spawn(name, program, self.watch.rolled_back)
-
-    def resume(self, name: str, run_ts: str) -> None:
-        """An operator takes a failed run up again."""
-
-        def program(process: Process) -> None:
-            process.ask("decide", run_ts)
-            self.start(name, {"resume": run_ts})
-
-        self.spawn(f"operator {name}", program, lambda process: None)
 
     def scorer(self, name: str, calls: int, follower: Follower | None = None, done: int = 0) -> None:
         """A scoring process that is called several times; a killed one is followed by a new one that knows nothing."""

@@ -42,7 +42,7 @@ class S3Store:
         with self._errors(key):
             try:
                 answer = self._client.head_object(Bucket=self.bucket, Key=key)
-                return Listed(key, answer["ContentLength"], answer["ETag"])
+                return Listed(key, answer["ContentLength"], answer["ETag"], answer["LastModified"])
             except ClientError as error:
                 if _absent(error):
                     return None
@@ -78,7 +78,7 @@ class S3Store:
         with self._errors(prefix):
             for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
                 for row in page.get("Contents", ()):
-                    yield Listed(row["Key"], row["Size"], row["ETag"])
+                    yield Listed(row["Key"], row["Size"], row["ETag"], row["LastModified"])
 
     def download(self, key: str, path: Path) -> str | None:
         """See the port."""

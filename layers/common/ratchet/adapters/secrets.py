@@ -39,6 +39,14 @@ def read_project(name: str, fetch: Fetch | None = None) -> tuple[str, str]:
     return secret["url"], secret["key"]
 
 
+def read_field(name: str, field: str, fetch: Fetch | None = None) -> str:
+    """One field of a secret of the stack's own. Raises BadConfiguration where it is not there, Unavailable."""
+    try:
+        return str(json.loads((fetch or fetch_text)(name))[field])
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadConfiguration(f"The secret {name} has no {field}: deploy the stack again, which makes it.") from error
+
+
 def fetch_text(name: str) -> str:
     """The text of a secret: a Secrets Manager name or ARN, or `ssm:/name`. Raises BadConfiguration, Unavailable."""
     try:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ratchet.card import breakdown, fan, forest, sections, series, words
+from ratchet.card import breakdown, classes, fan, forest, sections, series, words
 from ratchet.card.markup import Markup, join, tag
 from ratchet.card.series import Minutes
 from ratchet.gate.metrics import Floats
@@ -35,9 +35,9 @@ def render(evaluation: Mapping[str, Any], scored: Series) -> bytes:
         sections.synthetic(evaluation),
         sections.verdict(evaluation),
         _section("comparison", _versus(evaluation), _comparison(evaluation, scored)),
+        _section("memorised", "On those that it has never seen", _memorised(evaluation)),
         _section("reasons", "Why: every check in order", sections.reasons(evaluation)),
-        _section("targets", "Target by target", sections.targets(evaluation) if evaluation["comparison"] else None),
-        *_charts(evaluation, scored),
+        *_measured(evaluation, scored),
         _section("groups", f"Error by {evaluation['group']}", breakdown.by_group(evaluation)),
         _section("hours", "Error by hour", breakdown.by_hour(evaluation)),
         _section("importance", "Feature importance", breakdown.importance(evaluation)),
@@ -65,6 +65,18 @@ def _section(name: str, title: str, content: Markup | None) -> Markup | None:
     return tag("section", tag("h2", title, id=name), content, aria_labelledby=name, class_=f"of-{name}")
 
 
+def _measured(evaluation: Mapping[str, Any], scored: Series) -> list[Markup | None]:
+    """The sections on what was measured of the model's answers."""
+    if evaluation["classes"]:
+        return [_section("calibration", "Are the probabilities true?", classes.calibration(evaluation))]
+    table = sections.targets(evaluation) if evaluation["comparison"] else None
+    return [_section("targets", "Target by target", table), *_charts(evaluation, scored)]
+
+
+def _memorised(evaluation: Mapping[str, Any]) -> Markup | None:
+    return classes.memorised(evaluation) if evaluation["classes"] else None
+
+
 def _charts(evaluation: Mapping[str, Any], scored: Series) -> list[Markup | None]:
     """The sections over the scored rows; none where a prediction is no number."""
     if not len(scored.minutes) or not np.isfinite(scored.predicted).all():
@@ -86,6 +98,8 @@ def _comparison(evaluation: Mapping[str, Any], scored: Series) -> Markup | None:
     comparison = evaluation["comparison"]
     if not comparison:
         return None
+    if evaluation["classes"]:
+        return classes.ranking(evaluation)
     reference = comparison["reference"]
     named = "the champion" if reference == "champion" else f"“{words.baseline(reference).lower()}”"
     legend = (

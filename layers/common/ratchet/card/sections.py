@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ratchet.card import words
+from ratchet.card import classes, words
 from ratchet.card.markup import Content, Markup, join, tag
 from ratchet.card.plot import Axis
 from ratchet.instants import parse_instant
@@ -114,20 +114,24 @@ def lineage(evaluation: Evaluation) -> Markup:
 
 
 def _key_figures(evaluation: Evaluation) -> Markup:
-    comparison = evaluation["comparison"] or {}
     budgets = evaluation["budgets"]
-    figures = []
-    if comparison.get("relative") is not None:
-        figures.append(("Gain over the champion", words.percent(comparison["relative"])))
-    for name, found in evaluation["skill"].items():
-        figures.append((f"Skill over {words.baseline(name).lower()}", words.percent(found["skill"])))
-    if evaluation["coverage"]:
-        found = evaluation["coverage"]
-        figures.append((f"Coverage ({found['promised'] * 100:g} % promised)", _percent(found["measured"])))
+    figures = classes.figures(evaluation) if evaluation["classes"] else _gains(evaluation)
     figures.append(("Holdout rows judged", f"{evaluation['holdout']['used']:,}"))
     if "p95_ms" in budgets:
         figures.append(("One prediction, p95", f"{budgets['p95_ms']['measured']:.2g} ms"))
     return tag("dl", [tag("div", tag("dt", name), tag("dd", value)) for name, value in figures], class_="figures")
+
+
+def _gains(evaluation: Evaluation) -> list[tuple[str, str]]:
+    comparison, gains = evaluation["comparison"] or {}, []
+    if comparison.get("relative") is not None:
+        gains.append(("Gain over the champion", words.percent(comparison["relative"])))
+    for name, found in evaluation["skill"].items():
+        gains.append((f"Skill over {words.baseline(name).lower()}", words.percent(found["skill"])))
+    if evaluation["coverage"]:
+        found = evaluation["coverage"]
+        gains.append((f"Coverage ({found['promised'] * 100:g} % promised)", _percent(found["measured"])))
+    return gains
 
 
 def _reason(row: Mapping[str, Any], decided: bool) -> Markup:

@@ -30,6 +30,11 @@ _CHECKS = {
     "rows": "Holdout rows",
     "instants": "Instants",
     "new_rows": "New rows",
+    "probabilities": "Probabilities",
+    "distinct": "Tells rows apart",
+    "outcomes": "Both outcomes",
+    "groups": "Groups",
+    "floor_auc": "AUC",
     "skill": "Better than naive",
     "floor_r2": "R²",
     "mae": "Absolute error",
@@ -40,7 +45,9 @@ _CHECKS = {
 
 def headline(evaluation: Mapping[str, Any]) -> str:
     """The verdict as a headline."""
-    return _TITLES[evaluation["verdict"], evaluation["champion"] is not None]
+    title = _TITLES[evaluation["verdict"], evaluation["champion"] is not None]
+    decided = next((row["check"] for row in evaluation["reasons"] if not row["passed"]), "")
+    return f"{title}: below the floor" if decided.startswith("floor_") and evaluation["verdict"] == "keep" else title
 
 
 def said(text: str) -> str:
@@ -87,8 +94,9 @@ def context(evaluation: Mapping[str, Any]) -> list[str]:
     since = "since the last promotion" if evaluation["champion"] else "of this pipeline"
     found.append(f"It is {ordinal} {since}, so it may spend an alpha of {comparison['alpha']:.2g}.")
     if comparison.get("minimum_detectable") is not None:
-        share = percent(comparison["minimum_detectable"], signed=False)
-        found.append(f"A true gain of {share} would show on these rows four times in five.")
+        detectable = comparison["minimum_detectable"]
+        gain = f"{detectable:.3f} in AUC" if evaluation["classes"] else percent(detectable, signed=False)
+        found.append(f"A true gain of {gain} would show on these rows four times in five.")
     return found
 
 
@@ -131,6 +139,11 @@ def number(value: float | None) -> str:
     if value is None:
         return NOTHING
     return f"{value:.4g}".replace("-", "−").replace("e−0", "e−")
+
+
+def signed(value: float) -> str:
+    """A difference of areas with a true minus sign: +0.012."""
+    return f"{value:+.3f}".replace("-", "−")
 
 
 def figure(value: float | None) -> str:

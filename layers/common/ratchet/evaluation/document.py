@@ -9,18 +9,21 @@ import numpy as np
 
 from ratchet.catalog import Pipeline
 from ratchet.evaluation import slices
+from ratchet.evaluation.classes import Classes
 from ratchet.evaluation.evidence import Found, Sources
 from ratchet.evaluation.judge import Judgement
 from ratchet.evaluation.target import Target
 from ratchet.gate import policy
 from ratchet.gate.bootstrap import Effect
 from ratchet.gate.checks import Parity
+from ratchet.gate.delong import Area
 from ratchet.gate.metrics import TargetMetrics
 from ratchet.instants import iso
 from ratchet.store import Document
 
 _METRICS = ("mse", "mae", "r2", "sign_accuracy")
 _SQUARED = "mean squared error over training variance, mean of the counted targets"
+_AUC = "AUC"
 _PINBALL = "mean pinball loss over training standard deviation, mean of the counted targets"
 
 
@@ -93,10 +96,11 @@ def _comparison(found: Found) -> Document | None:
     if found.judgement is None:
         return None
     judgement, effect = found.judgement, found.judgement.comparison
+    reached = _aucs(judgement, judgement.classes) if judgement.classes else judgement.losses
     common = {
-        "metric": _PINBALL if judgement.coverage else _SQUARED,
-        "challenger": judgement.losses["challenger"],
-        "baselines": {name: loss for name, loss in judgement.losses.items() if name not in {"challenger", "champion"}},
+        "metric": _metric(judgement),
+        "challenger": reached["challenger"],
+        "baselines": {name: value for name, value in reached.items() if name not in {"challenger", "champion"}},
         "alpha": found.alpha,
         "tests_since_promotion": found.test.number,
         "block_minutes": judgement.block_minutes,
@@ -106,8 +110,8 @@ def _comparison(found: Found) -> Document | None:
         return {**common, "champion": None}
     return {
         **common,
-        "champion": judgement.losses["champion"],
-        "difference": judgement.losses["champion"] - judgement.losses["challenger"],
+        "champion": reached["champion"],
+        "difference": effect.estimate if judgement.classes else reached["champion"] - reached["challenger"],
         "relative": effect.estimate,
         "low": effect.low,
         "high": effect.high,
@@ -118,18 +122,45 @@ def _comparison(found: Found) -> Document | None:
     }
 
 
+def _metric(judgement: Judgement) -> str:
+    if judgement.classes:
+        return _AUC
+    return _PINBALL if judgement.coverage else _SQUARED
+
+
+def _aucs(judgement: Judgement, classes: Classes) -> dict[str, float]:
+    """What each model comes to; a baseline, which answers alike to all rows, ranks like a coin."""
+    aucs = dict.fromkeys(judgement.skill, 0.5) | {"challenger": classes.auc.estimate}
+    return aucs | ({"champion": classes.champion_auc.estimate} if classes.champion_auc else {})
+
+
 def _judged(found: Found, pipeline: Pipeline) -> Document:
     """What there is only where something was judged: coverage, floors, and where the model errs."""
     judgement, group = found.judgement, pipeline.data.group
     if judgement is None:
-        return {"coverage": None, "floors": {}, "group": group, "groups": None, "groups_left_out": 0, "hours": {}}
+        return {"coverage": None, "floors": {}, "classes": None, "group": group, **slices.NOWHERE}
     limits = pipeline.gate.floors
     return {
         "coverage": asdict(judgement.coverage) if judgement.coverage else None,
         "floors": {name: {"measured": judgement.floors[name], "limit": limit} for name, limit in limits.items()},
+        "classes": _classes(judgement.classes) if judgement.classes else None,
         "group": group,
         **slices.of(found.scores, found.targets, pipeline),
     }
+
+
+def _classes(classes: Classes) -> Document:
+    areas = {"auc": classes.auc, "champion_auc": classes.champion_auc}
+    numbers = ("log_loss", "base_rate_log_loss", "brier", "positives", "groups")
+    return {
+        **{name: _area(found) if found else None for name, found in areas.items()},
+        **{name: getattr(classes, name) for name in numbers},
+        "calibration": asdict(classes.calibration),
+    }
+
+
+def _area(area: Area) -> Document:
+    return {"estimate": area.estimate, "low": area.low, "high": area.high}
 
 
 def _targets(found: Found, quantiles: Mapping[str, float]) -> Document:

@@ -1,7 +1,7 @@
 """Gathers what a verdict rests on: candidates, scores on rows that neither has seen, the test's number, the checks."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from ratchet.catalog import Pipeline
 from ratchet.errors import BadBundle, ContractError
-from ratchet.evaluation import candidates, judge, ledger, scores
+from ratchet.evaluation import candidates, classes, judge, ledger, scores
 from ratchet.evaluation.candidates import Candidate
 from ratchet.evaluation.health import Health, examine, schema_problems
 from ratchet.evaluation.judge import Judgement
@@ -101,7 +101,7 @@ def _judge(
     preconditions: list[Check], scored: Scores, targets: list[Target], pipeline: Pipeline, alpha: float
 ) -> Judgement | None:
     """The comparison, also where another check already decided (a reader wants to see it), but not on nothing."""
-    impossible = {"schema", "finite", "targets", "rows", "instants"}
+    impossible = {"schema", "finite", "targets", "rows", "instants", "probabilities", "outcomes", "groups"}
     if any(check.name in impossible and not check.passed for check in preconditions):
         return None
     return judge.judge(scored, targets, pipeline, alpha)
@@ -119,8 +119,10 @@ def _manifest(store: ObjectStore, uri: str) -> Document:
 
 
 def _enough(scored: Scores, pipeline: Pipeline) -> list[Check]:
-    """Whether there are rows to judge by and, where groups share instants, instants."""
+    """Whether there are rows to judge by, and of classes groups of either or, where groups share instants, instants."""
     found = [checks.rows(len(scored.minutes), max(pipeline.gate.min_holdout_rows, bootstrap.MIN_BLOCKS))]
+    if pipeline.gate.metric == "auc":
+        return [*found, *classes.preconditions(scored, pipeline)]
     if pipeline.data.group:
         found.append(checks.instants(len(bootstrap.instants(scored.minutes)), bootstrap.MIN_BLOCKS))
     return found
@@ -147,7 +149,7 @@ def _score(
     challenger: Candidate,
     rival: Candidate | None,
 ) -> Scores:
-    """Scores the holdout rows later than anything that either model has seen, and the embargo."""
+    """Scores the holdout rows that neither model has seen."""
     if schema_problems(challenger, pipeline, manifest):
         return scores.none(len(pipeline.data.targets))
     path = folder / "holdout.parquet"
@@ -155,9 +157,16 @@ def _score(
         raise ContractError(f"{sources.holdout_uri} is missing; prepare the data again.")
     if f"sha256:{candidates.digest(path)}" != manifest["digests"]["holdout"]:
         raise ContractError(f"{sources.holdout_uri} is not the manifest's (digest differs); prepare the data again.")
-    seen = max(model.seen_until for model in (challenger, rival) if model)
-    start = seen + timedelta(minutes=pipeline.data.embargo_minutes)
+    start = _unseen_from(pipeline, [challenger, *([rival] if rival else [])])
     return scores.score(path, pipeline, challenger.model, rival.model if rival else None, start)
+
+
+def _unseen_from(pipeline: Pipeline, models: list[Candidate]) -> datetime:
+    """From when on no model has seen a row of the holdout: later than anything that they have seen, and the embargo."""
+    if pipeline.data.salt is not None:
+        # A group stays in its part for ever, and both are of this very split: `schema_problems`.
+        return datetime.min.replace(tzinfo=UTC)
+    return max(model.seen_until for model in models) + timedelta(minutes=pipeline.data.embargo_minutes)
 
 
 def _last(scored: Scores) -> int:

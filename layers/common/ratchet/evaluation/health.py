@@ -1,6 +1,7 @@
 """The gate's first two stages on a loaded challenger: schema, parity with its framework, and what serving it costs."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from ratchet.catalog import Pipeline
 from ratchet.errors import BadBundle, GraphDiffers
@@ -46,11 +47,26 @@ def schema_problems(candidate: Candidate, pipeline: Pipeline, manifest: Document
     """What differs between a candidate and the pipeline as it is declared now, and as its rows were prepared."""
     width = sum(pipeline.data.features.values())
     declared = checks.schema_problems(candidate.model.width, candidate.targets, width, pipeline.data.targets)
-    return declared + checks.input_problems(_inputs(candidate.document), _inputs(manifest))
+    named = checks.input_problems(_inputs(candidate.document), _inputs(manifest))
+    return declared + named + _split_problems(candidate, pipeline, manifest)
+
+
+def _split_problems(candidate: Candidate, pipeline: Pipeline, manifest: Document) -> list[str]:
+    """What differs between the split of groups that is declared and those of the model and of the prepared rows."""
+    data = pipeline.data
+    if data.salt is None:
+        return []
+    declared = {"salt": data.salt, "shares": data.split}
+    splits = [_about(document, "split") for document in (candidate.document, manifest)]
+    return checks.split_problems(splits, declared)
 
 
 def _inputs(document: Document) -> list[str] | None:
     """The names of the inputs, where a bundle or a manifest says them."""
-    about = document.get("about")
-    found = about.get("inputs") if isinstance(about, dict) else None
+    found = _about(document, "inputs")
     return [str(name) for name in found] if isinstance(found, list) else None
+
+
+def _about(document: Document, name: str) -> Any:
+    about = document.get("about")
+    return about.get(name) if isinstance(about, dict) else None

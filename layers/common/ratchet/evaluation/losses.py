@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ratchet.catalog import Gate
 from ratchet.evaluation.scores import Scores
 from ratchet.evaluation.target import Target
-from ratchet.gate import metrics, quantiles, skill
+from ratchet.gate import calibration, metrics, quantiles, skill
 from ratchet.gate.metrics import Floats
 from ratchet.gate.quantiles import Quantiles
 
@@ -37,19 +38,23 @@ class Losses:
         return min((name for name in means if name not in _MODELS), key=lambda name: means[name])
 
 
-def of(scores: Scores, targets: list[Target], baselines: list[str], shares: Quantiles | None) -> Losses:
-    """Pinball losses of quantiles, squared errors of anything else; a constant target keeps its plain loss.
+def of(scores: Scores, targets: list[Target], gate: Gate, shares: Quantiles | None) -> Losses:
+    """Log losses of probabilities, pinball losses of quantiles, squared errors of anything else.
+
+    A constant target keeps its plain loss.
 
     Raises BadConfiguration for a baseline that there is not.
     """
     mean = np.array([target.mean for target in targets])
     rows = len(scores.minutes)
-    predictions = {name: skill.prediction(name, mean, rows, scores.baselines) for name in baselines}
+    predictions = {name: skill.prediction(name, mean, rows, scores.baselines) for name in gate.baselines}
     predictions["challenger"] = scores.challenger
     if scores.champion is not None:
         predictions["champion"] = scores.champion
     variances = np.array([target.variance if target.variance > 0 else 1.0 for target in targets])
-    losses = {name: _row_losses(scores.realised, values, variances, shares) for name, values in predictions.items()}
+    losses = {
+        name: _row_losses(scores.realised, values, variances, gate, shares) for name, values in predictions.items()
+    }
     counted = [index for index, target in enumerate(targets) if target.counted]
     return Losses(losses, {name: metrics.pooled(loss, counted) for name, loss in losses.items()})
 
@@ -73,7 +78,9 @@ def pairs(losses: Losses, targets: list[Target], shares: Quantiles | None) -> di
     return found
 
 
-def _row_losses(realised: Floats, predicted: Floats, variances: Floats, shares: Quantiles | None) -> Floats:
+def _row_losses(realised: Floats, predicted: Floats, variances: Floats, gate: Gate, shares: Quantiles | None) -> Floats:
+    if gate.metric == "auc":
+        return calibration.log_losses(realised, predicted)
     if shares is None:
         return metrics.row_losses(realised, predicted, variances)
     return quantiles.row_losses(realised, predicted, shares.shares, np.sqrt(variances))

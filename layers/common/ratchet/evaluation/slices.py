@@ -15,10 +15,15 @@ from ratchet.gate.metrics import Floats
 
 MOST_GROUPS = 100
 """Groups that are told, those with most rows first: a day of horizons of a quarter of an hour has 96."""
+NOWHERE: dict[str, Any] = {"groups": None, "groups_left_out": 0, "hours": {}}
+"""Where there is nothing to tell."""
 
 
 def of(scores: Scores, targets: list[Target], pipeline: Pipeline) -> dict[str, Any]:
     """`groups`, `groups_left_out` and `hours` of `evaluation.json` (docs/contracts.md)."""
+    if pipeline.gate.metric == "auc":
+        # Thousands of users with a row or two each, all of the hour in which their file came.
+        return NOWHERE
     columns = _columns(targets, pipeline)
     ours = _error(scores.realised, scores.challenger, columns)
     theirs = None if scores.champion is None else _error(scores.realised, scores.champion, columns)

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ratchet import targets
-from ratchet.catalog import Pipeline
+from ratchet.catalog import Data, Pipeline
 from ratchet.errors import ContractError
+from ratchet.files import salted
 from ratchet.files.kind import Examples
 from ratchet.files.split import parts_of
 from ratchet.instants import iso
@@ -32,7 +33,7 @@ def write(pipeline: Pipeline, examples: Examples, folder: Path, *, sample: int =
             f"The rows have {examples.features.shape[1]} inputs; data.features in pipeline.yaml says {width}."
         )
     empty = np.empty(0, np.int8)
-    codes = parts_of(examples.base_ts, examples.ends, examples.lives, data) if rows else empty
+    codes = _parts_of(examples, data) if rows else empty
     embargoed = int((codes == -1).sum())
     if sample:
         codes = _sampled(codes, sample, seed)
@@ -49,6 +50,13 @@ def write(pipeline: Pipeline, examples: Examples, folder: Path, *, sample: int =
     quantiles = bool(pipeline.gate.quantiles)
     described = targets.describe(data.targets, values, quantiles=quantiles) if len(values) else {}
     return Dataset(files, counts, intervals, described, schema)
+
+
+def _parts_of(examples: Examples, data: Data) -> NDArray[np.int8]:
+    """Of a salt, by the hash of their groups; otherwise by time."""
+    if data.salt is not None:
+        return salted.parts_of(examples.groups, data)
+    return parts_of(examples.base_ts, examples.ends, examples.lives, data)
 
 
 def _sampled(codes: NDArray[np.int8], count: int, seed: str) -> NDArray[np.int8]:

@@ -19,7 +19,11 @@ from ratchet.store import Listed, ObjectStore
 
 Instants = NDArray[np.int64]
 """Microseconds since the epoch, UTC."""
-MODULES = {"sensors": "ratchet.sensors.kind", "meters": "ratchet.meters.kind"}
+MODULES = {
+    "sensors": "ratchet.sensors.kind",
+    "meters": "ratchet.meters.kind",
+    "tabular": "ratchet.tabular.kind",
+}
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,7 @@ def land(store: ObjectStore, files: ObjectStore, pipeline: Pipeline, name: str) 
         raise BadInput(f"There are no files of '{name}' below {source.prefix}.")
     if found is not None and parts.is_current(store, keys, source.table, found, sources):
         return Extraction(True, 0, 0, [], {source.table: _told(found)})
-    content, seed = source.read(files, listed), _marker(files, source.prefix)
+    content, seed = source.read(files, listed), marker(files, source.prefix)
     sink = io.BytesIO()
     pq.write_table(content.rows, sink, compression="zstd")
     etag, aside = store.put(keys.part(source.table, name), sink.getvalue()), None
@@ -84,7 +84,7 @@ def _told(part: Part) -> dict[str, Any]:
     return {"part": part.name, "rows": part.rows, "records": part.records, "rejected": sum(part.rejected.values())}
 
 
-def _marker(files: ObjectStore, prefix: str) -> Marker:
+def marker(files: ObjectStore, prefix: str) -> Marker:
     """What a seed says of the files; nothing where nobody seeded them. Raises ForeignDocument for what says neither."""
     key = f"{prefix}{SEED}"
     stored = files.get(key)

@@ -66,7 +66,7 @@ def _fault(found: pa.Table) -> str | None:
             sound = plausible(values.cast(pa.int64()).to_numpy())
         elif pa.types.is_floating(column.type):
             sound = np.abs(values.to_numpy()) <= LARGEST
-        elif pa.types.is_integer(column.type):
+        elif pa.types.is_int64(column.type):
             counts = values.to_numpy()
             sound = (counts > 0) & (counts < MOST_SAMPLES)
         else:

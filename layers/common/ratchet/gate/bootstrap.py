@@ -16,7 +16,9 @@ from ratchet.gate.metrics import Floats
 MIN_BLOCKS = 8
 """A series holds at least so many blocks: with fewer, their spread says too little (blocks are shortened for it)."""
 
-_POWER = 0.8
+POWER = 0.8
+"""What counts as detectable is found with that probability."""
+
 _CHUNK_DRAWS = 2_000_000
 
 
@@ -92,16 +94,16 @@ def effects(
     """
     width = challenger.shape[1]
     totals = resample(np.hstack([challenger, reference]), found, resamples, seed)
-    drawn = _share(totals[:, :width], totals[:, width:])
-    estimate = _share(challenger.sum(axis=0), reference.sum(axis=0))
+    drawn = share(totals[:, :width], totals[:, width:])
+    estimate = share(challenger.sum(axis=0), reference.sum(axis=0))
     return [_effect(float(estimate[c]), drawn[:, c], found.draws, alpha) for c in range(width)]
 
 
-def _share(loss: Floats, reference: Floats) -> Floats:
-    """1 - loss / reference; 0 where both are 0."""
+def share(loss: Floats, reference: Floats) -> Floats:
+    """Of the reference's loss, what is gone: 1 - loss / reference; 0 where both are 0."""
     safe = np.where(reference > 0, reference, 1.0)
-    share: Floats = np.where(reference > 0, 1 - loss / safe, np.where(loss > 0, -1.0, 0.0))
-    return share
+    gone: Floats = np.where(reference > 0, 1 - loss / safe, np.where(loss > 0, -1.0, 0.0))
+    return gone
 
 
 def _effect(estimate: float, drawn: Floats, count: int, alpha: float) -> Effect:
@@ -118,7 +120,7 @@ def _effect(estimate: float, drawn: Floats, count: int, alpha: float) -> Effect:
         high=max(estimate + reach, float(np.quantile(centred, 1 - alpha))),
         p_value=max(tail, share_below),
         standard_error=float(error),
-        detectable=float(reach + student.upper_quantile(1 - _POWER, freedom) * error),
+        detectable=float(reach + student.upper_quantile(1 - POWER, freedom) * error),
         alpha=alpha,
         blocks=count,
     )

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from math import isfinite
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +65,16 @@ def schema_problems(
     return problems
 
 
+def split_problems(found: Sequence[object], declared: Mapping[str, Any]) -> list[str]:
+    """Whether the groups were split among training, validation and holdout as the pipeline declares it now."""
+    if all(split == declared for split in found):
+        return []
+    return [
+        "The model or its rows are of another split of the groups than the pipeline declares: it may have seen the "
+        "holdout."
+    ]
+
+
 def finite(predictions: NDArray[np.floating]) -> Check:
     """Whether every predicted value is a number."""
     bad = int(np.count_nonzero(~np.isfinite(predictions).all(axis=1)))
@@ -92,6 +103,37 @@ def parity(found: Parity) -> Check:
     )
 
 
+def probabilities(predictions: NDArray[np.floating]) -> Check:
+    """Whether every answer that is a number can be a probability."""
+    bad = int(np.count_nonzero((predictions < 0) | (predictions > 1)))
+    text = f"{bad:,} of {predictions.size:,} answers are no probabilities: they lie outside 0 to 1."
+    return Check("probabilities", bad == 0, text if bad else "All answers are probabilities.")
+
+
+def distinct(predictions: NDArray[np.floating]) -> Check:
+    """Whether the model tells any row from another, by those of its answers that are numbers."""
+    found = np.unique(predictions[np.isfinite(predictions)])
+    text = f"The model gives {len(found):,} different probabilities."
+    if len(found) == 1:
+        text = f"The model gives every row the same probability, {found[0]:.3g}: it tells no row from another."
+    return Check("distinct", len(found) > 1, text)
+
+
+def outcomes(positive: int, rows: int) -> Check:
+    """Whether the outcome both occurs and fails to: otherwise no two rows are to be told apart."""
+    text = f"The outcome occurred in {positive:,} of {rows:,} holdout rows; it must occur in some and not in all."
+    return Check("outcomes", 0 < positive < rows, text, "insufficient")
+
+
+def groups(having: int, lacking: int, minimum: int) -> Check:
+    """Whether rows of either outcome are of enough groups: rows of one group are alike."""
+    text = (
+        f"The outcome occurred in {having:,} groups of holdout rows, and failed to in {lacking:,}; "
+        f"at least {minimum:,} of either are needed."
+    )
+    return Check("groups", min(having, lacking) >= minimum, text, "insufficient")
+
+
 def budgets(measured: Mapping[str, float], limits: Mapping[str, float]) -> list[Check]:
     """Whether size, latency and memory are within the pipeline's limits."""
     return [_budget(name, measured[name], limit) for name, limit in limits.items()]
@@ -116,7 +158,7 @@ def incomparable() -> Check:
     """Says why only the baselines decided although there is a champion."""
     text = (
         "The champion cannot be compared: it has other inputs or targets than the pipeline declares now, "
-        "or answers that are no numbers. The naive baselines decide."
+        "was trained on another split, or gives answers that are no numbers. The naive baselines decide."
     )
     return Check("champion", True, text)
 

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ratchet.errors import BadConfiguration
-from ratchet.gate import skill
+from ratchet.gate import skill, wording
 from ratchet.gate.bootstrap import Effect
 from ratchet.gate.checks import Check
 from ratchet.gate.quantiles import Coverage
+from ratchet.gate.wording import ABSOLUTE_ERROR, LOSS, Scale
 
 _COMPARISONS = {"skill", "champion"}
 
@@ -30,10 +31,10 @@ def alpha_at(alpha: float, test: int) -> float:
     return alpha / (test * (test + 1))
 
 
-def beats_baselines(effects: Mapping[str, Effect]) -> Check:
+def beats_baselines(effects: Mapping[str, Effect], scale: Scale = LOSS) -> Check:
     """Whether the model is better than every naive baseline, surely: the least sure one decides."""
     name, worst = _least_sure(effects)
-    against = f"{skill.plain(name)}: {_measured(worst)}"
+    against = f"{skill.plain(name)}: {wording.measured(worst, scale)}"
     if worst.low > 0:
         return Check("skill", True, f"Better than {_every(effects)}{against}.")
     if worst.high <= 0:
@@ -47,9 +48,9 @@ def median_error(effects: Mapping[str, Effect], champion: Effect | None) -> Chec
     `effects` are over the baselines.
     """
     name, worst = _least_sure(effects)
-    against = f"{skill.plain(name)}: {_measured(worst, 'absolute error')}"
+    against = f"{skill.plain(name)}: {wording.measured(worst, ABSOLUTE_ERROR)}"
     if champion and champion.high < 0:
-        measured = _measured(champion, "absolute error")
+        measured = wording.measured(champion, ABSOLUTE_ERROR)
         return Check("mae", False, f"The median is worse than the champion's: {measured}.")
     if worst.low > 0:
         return Check("mae", True, f"The median is better than {_every(effects)}{against}.")
@@ -69,29 +70,30 @@ def covers(found: Coverage, tolerance: float) -> Check:
     return Check("coverage", abs(found.measured - found.promised) <= tolerance + 1e-9, text)
 
 
-def beats_champion(effect: Effect, policy: str, margin: float) -> Check:
+def beats_champion(effect: Effect, policy: str, margin: float, scale: Scale = LOSS) -> Check:
     """Whether the challenger may replace the champion by the pipeline's policy.
 
-    `superior`: its loss is surely lower. `non_inferior`: surely not higher by more than `margin` (a share of the
-    champion's loss), and lower in the point estimate. Otherwise `keep` where a gain of `margin` is ruled out, and
-    `insufficient` where the interval still allows one. Raises BadConfiguration for another policy.
+    `superior`: it is surely better. `non_inferior`: surely not worse by more than `margin` (a share of the champion's
+    loss, or a difference of areas: what the effect is of), and better in the point estimate. Otherwise `keep` where a
+    gain of `margin` is ruled out, and `insufficient` where the interval still allows one. Raises BadConfiguration for
+    another policy.
     """
     if policy not in {"superior", "non_inferior"}:
         raise BadConfiguration(f"gate.policy: '{policy}' is unknown; it is superior or non_inferior.")
-    measured = f"{_measured(effect)}, {_p(effect.p_value)}"
+    allowed = scale.limit(margin)
+    measured = f"{wording.measured(effect, scale)}, {wording.p_value(effect.p_value)}"
     if effect.low > 0:
         return Check("champion", True, f"Better than the champion: {measured}.")
     if policy == "non_inferior" and effect.low > -margin and effect.estimate > 0:
-        return Check("champion", True, f"Not worse than the champion by more than {margin * 100:g} %: {measured}.")
+        return Check("champion", True, f"Not worse than the champion by more than {allowed}: {measured}.")
     if effect.low == effect.high == 0:
-        return Check("champion", False, "The challenger predicts what the champion predicts.")
+        return Check("champion", False, scale.same)
     if effect.high < 0:
         return Check("champion", False, f"Worse than the champion: {measured}.")
     if effect.high < margin:
-        return Check("champion", False, f"No gain that matters ({margin * 100:g} %) over the champion: {measured}.")
-    undecided = (
-        f"Not surely better than the champion: {measured}; only a gain of {effect.detectable * 100:.1f} % would show."
-    )
+        return Check("champion", False, f"No gain that matters ({allowed}) over the champion: {measured}.")
+    shows = f"only a gain of {scale.size(effect.detectable)} would show"
+    undecided = f"Not surely better than the champion: {measured}; {shows}."
     return Check("champion", False, undecided, "insufficient")
 
 
@@ -113,28 +115,3 @@ def _every(baselines: Mapping[str, Effect]) -> str:
 
 def _least_sure(effects: Mapping[str, Effect]) -> tuple[str, Effect]:
     return min(effects.items(), key=lambda item: item[1].low)
-
-
-def _measured(effect: Effect, what: str = "loss") -> str:
-    """An effect in words: 8.3 % less loss (95 % interval 3.1 % to 13.4 %)."""
-    if effect.low > 0 or effect.high < 0:
-        near, far = sorted((abs(effect.low), abs(effect.high)))
-        bounds = f"{_size(near)} to {_size(far)}"
-    else:
-        bounds = f"{_size(effect.low)} more to {_size(effect.high)} less"
-    direction = "less" if effect.estimate >= 0 else "more"
-    return f"{_size(effect.estimate)} {direction} {what} ({_percent(1 - 2 * effect.alpha)} interval {bounds})"
-
-
-def _size(share: float) -> str:
-    return f"{abs(share) * 100:.1f} %"
-
-
-def _percent(level: float) -> str:
-    """A confidence level to as many digits as tell it from 100 %."""
-    digits = next((d for d in range(6) if round(level * 100, d) < 100), 6)
-    return f"{level * 100:.{digits}f} %"
-
-
-def _p(value: float) -> str:
-    return "p < 0.0001" if value < 0.0001 else f"p = {value:.2g}"

@@ -23,7 +23,11 @@ from ratchet.serving.bundle_document import check_document
 
 MIB = 1 << 20
 LIMITS = {"bundle.json": MIB, "model.onnx": 256 * MIB, "model.pth": 256 * MIB, "reference.npz": 16 * MIB}
-"""The only members a bundle may have, with their greatest size in bytes."""
+"""The members that serving reads, with their greatest size in bytes."""
+CODE = re.compile(r"code/(inference\.py|features\.py|requirements\.txt|wheels/[A-Za-z0-9_.+-]{1,200}\.whl)")
+LARGEST_CODE = 64 * MIB
+"""What an endpoint runs and nothing here ever does: such members are read over. No other is allowed."""
+FOLDERS = {"", ".", "code", "code/wheels"}
 NEEDED = ("bundle.json", "model.onnx", "reference.npz")
 """What serving and judging cannot do without; the native checkpoint is for people."""
 TOTAL = 512 * MIB
@@ -88,9 +92,9 @@ def write_bundle(folder: Path, path: Path) -> None:
         gzip.GzipFile("", "wb", 6, raw, mtime=0) as packed,
         tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as archive,
     ):
-        for name in sorted(LIMITS):
-            if (folder / name).is_file():
-                _add(archive, folder / name)
+        inside = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+        for name in (name for name in inside if name in LIMITS or CODE.fullmatch(name)):
+            _add(archive, folder / name, name)
 
 
 def read_bundle(archive: Path, folder: Path, pipeline: str) -> Bundle:
@@ -138,9 +142,12 @@ def _unpack(archive: Path, folder: Path) -> None:
         plain, found = _Limited(packed), set[str]()
         for member in _members(plain):
             found.add(name := _checked(member, found))
-            with (folder / name).open("xb") as target:
-                for piece in plain.pieces(member.size):
-                    target.write(piece)
+            if name in LIMITS:
+                with (folder / name).open("xb") as target:
+                    for piece in plain.pieces(member.size):
+                        target.write(piece)
+            else:
+                plain.skip(member.size)
             plain.skip(-member.size % tarfile.BLOCKSIZE)
         # A gzip stream cut after tar's end marker still fails its own checksum here.
         while plain.read(CHUNK):
@@ -161,27 +168,28 @@ def _members(plain: "_Limited") -> Iterator[tarfile.TarInfo]:
         member = tarfile.TarInfo.frombuf(head, "utf-8", "surrogateescape")
         if member.type in ABOUT_ANOTHER:
             plain.skip(member.size + -member.size % tarfile.BLOCKSIZE)
-        elif not (member.isdir() and member.name in {"", "."}):
+        elif not (member.isdir() and member.name.removeprefix("./").rstrip("/") in FOLDERS):
             yield member
-    raise BadBundle(f"The bundle has {HEADERS} members or more; it may have {len(LIMITS)}.")
+    raise BadBundle(f"The bundle has {HEADERS} members or more, which is too many.")
 
 
 def _checked(member: tarfile.TarInfo, found: set[str]) -> str:
     """Which of a bundle's members it is, beside those found before; its own path is compared, never used."""
     name = member.name.removeprefix("./")
-    if name not in LIMITS:
+    limit = LARGEST_CODE if CODE.fullmatch(name) else LIMITS.get(name)
+    if limit is None:
         raise BadBundle(f"The bundle has a member {member.name!r}, which is none of {', '.join(sorted(LIMITS))}.")
     if member.type not in (tarfile.REGTYPE, tarfile.AREGTYPE):
         raise BadBundle(f"The bundle's {name} is no regular file.")
-    if not 0 <= member.size <= LIMITS[name]:
-        raise BadBundle(f"The bundle's {name} has {member.size:,} bytes; {LIMITS[name]:,} are allowed.")
+    if not 0 <= member.size <= limit:
+        raise BadBundle(f"The bundle's {name} has {member.size:,} bytes; {limit:,} are allowed.")
     if name in found:
         raise BadBundle(f"The bundle has two members {name}.")
     return name
 
 
-def _add(archive: tarfile.TarFile, path: Path) -> None:
-    entry = tarfile.TarInfo(path.name)
+def _add(archive: tarfile.TarFile, path: Path, name: str) -> None:
+    entry = tarfile.TarInfo(name)
     entry.size, entry.mode, entry.mtime = path.stat().st_size, 0o644, 0
     with path.open("rb") as content:
         archive.addfile(entry, content)

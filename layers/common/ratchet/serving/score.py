@@ -5,6 +5,7 @@ Where rows come from and answers go is the business of `slots` and `batch`.
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,14 @@ import numpy as np
 from ratchet.catalog import Pipeline
 from ratchet.errors import BadInput
 from ratchet.instants import iso, parse_instant
+from ratchet.serving import records
 from ratchet.serving.champion import Champion
 from ratchet.serving.request import Rows
 from ratchet.serving.session import Floats
 
 Answer = dict[str, Any]
-"""`{base_ts, target_ts, model_run_ts, pred: {target: value}}`."""
+"""`{base_ts, target_ts, model_run_ts, pred: {target: value}, unknown}`."""
+Row = Mapping[str, Any]
 
 
 def score_rows(pipeline: Pipeline, champion: Champion, request: Rows) -> Answer | list[Answer]:
@@ -27,11 +30,11 @@ def score_rows(pipeline: Pipeline, champion: Champion, request: Rows) -> Answer 
     return found[0] if request.single else found
 
 
-def answers(
-    pipeline: Pipeline, champion: Champion, rows: Sequence[Mapping[str, Any]], labels: Sequence[str]
-) -> list[Answer]:
+def answers(pipeline: Pipeline, champion: Champion, rows: Sequence[Row], labels: Sequence[str]) -> list[Answer]:
     """One answer per row, in their order. Raises BadInput with the first bad row's label and field."""
     features = pipeline.module("features")
+    if hasattr(features, "encode"):
+        return _of_records(features, champion, rows, labels)
     matrix = np.empty((len(rows), champion.model.width), np.float32)
     instants: list[datetime] = []
     for index, (row, label) in enumerate(zip(rows, labels, strict=True)):
@@ -46,9 +49,20 @@ def answers(
     return shape(champion, instants, ends, champion.model.predict(matrix), labels)
 
 
+def _of_records(features: ModuleType, champion: Champion, rows: Sequence[Row], labels: Sequence[str]) -> list[Answer]:
+    """Answers to rows of named fields, which need no instant, with the fields that are `unknown`."""
+    instants = [
+        _instant(row, label) if row.get("base_ts") is not None else None
+        for row, label in zip(rows, labels, strict=True)
+    ]
+    matrix, unknown = records.encoded(features, champion.model, rows, labels)
+    told = shape(champion, instants, [None] * len(rows), champion.model.predict(matrix), labels)
+    return [{**answer, "unknown": fields} for answer, fields in zip(told, unknown, strict=True)]
+
+
 def shape(
     champion: Champion,
-    instants: Sequence[datetime],
+    instants: Sequence[datetime | None],
     ends: Sequence[datetime | None],
     values: Floats,
     labels: Sequence[str],
@@ -61,7 +75,7 @@ def shape(
         raise BadInput(f"{labels[wrong[0]]}: the model has no finite answer; its values are far from those trained on.")
     return [
         {
-            "base_ts": iso(instant),
+            **({"base_ts": iso(instant)} if instant else {}),
             **({"target_ts": iso(end)} if end else {}),
             "model_run_ts": champion.pointer.run_ts,
             "pred": dict(zip(champion.model.targets, row, strict=True)),

@@ -131,7 +131,12 @@ def _head(dumps: Sequence[Mapping[str, Any]]) -> Ensemble:
     forest = len(dumps[0]["tree_info"]) / shapes[0][1] if dumps[0].get("average_output") else 1
     if forest != 1 and len(dumps) > 1:
         raise UnsupportedTrees("There is no mean of random forests: train one with more trees.")
-    return Ensemble(*shapes[0], *_transform(objective, options), divisor=float(forest * len(dumps)))
+    transform, scale = _transform(objective, options)
+    if transform != "identity" and len(dumps) > 1:
+        raise UnsupportedTrees(
+            f"There is no mean of answers that are a {transform} of sums: train one model (bags: 1)."
+        )
+    return Ensemble(*shapes[0], transform, scale, divisor=float(forest * len(dumps)))
 
 
 def _threshold(told: float) -> float:

@@ -69,7 +69,11 @@ class Recipe(Protocol):
         """Of the training rows, for a search. Raises BadInput."""
 
 
-def carry_out(job: Job, recipe: Recipe, tell: Callable[[str], None]) -> None:
+More = Callable[[TrainingData, Namespace], dict[str, Any]]
+"""What a pipeline wants to know of its training rows besides, given the knobs."""
+
+
+def carry_out(job: Job, recipe: Recipe, tell: Callable[[str], None], more: More = lambda data, knobs: {}) -> None:
     """Trains on the job's rows and leaves its bundle; `tell` takes lines for the job's log.
 
     Raises FloatingPointError where a loss is no number, TrainingFailed and BadInput where a search cannot be had.
@@ -86,7 +90,7 @@ def carry_out(job: Job, recipe: Recipe, tell: Callable[[str], None]) -> None:
     answers = _answers(model, data.x["validation"])
     metrics |= _losses(model, recipe, data, answers)
     tell(f"train_loss={metrics['train_loss']:.6f} validation_loss={metrics['validation_loss']:.6f}")
-    measured = recipe.measure(answers, data.y["validation"])
+    measured = {**recipe.measure(answers, data.y["validation"]), **more(data, job.knobs)}
     tell(f"measured: {json.dumps(measured)}")
     shares = model.importance(spread(data.x["validation"], EXPLAINED_ROWS))
     importance = {name: rounded(share) for name, share in zip(data.inputs, shares, strict=True)}

@@ -8,10 +8,11 @@ from ratchet.store import Stored
 
 from tests.faults.simulator import stand_ins
 from tests.faults.simulator.bucket import Change
-from tests.faults.simulator.rules.seen import KEYS, Seen, parsed, require, sha256
+from tests.faults.simulator.rules.seen import KEYS, parsed, require, sha256
+from tests.faults.simulator.rules.signed import Signed
 
 
-class Models(Seen):
+class Models(Signed):
     """Looks at what a model's way into service leaves in the bucket."""
 
     def _pointer(self, change: Change, before: Stored | None) -> None:
@@ -26,11 +27,12 @@ class Models(Seen):
         assert bundle
         require(sha256(bundle.body) == named.sha256, "the pointer's bundle hashes right", named.run_ts)
         self._chain(named)
+        self.movers["pointer"] = self.world.root_of(change.by)
         if named.move == "promote":
             self._promotion(named, entry.who, before)
         last = parsed(before.body) if before else {"token": 0}
         require(named.token >= last["token"], "the pointer's token never goes back", named.token)
-        for key in retention.needed(KEYS, named.run_ts, named.train_uri):
+        for key in self._needed(named):
             if self.store.get(key):
                 require(key in self.kept, "what a champion needs does not expire when it comes into service", key)
         self.service.append(named.run_ts)
@@ -66,9 +68,8 @@ class Models(Seen):
         rival = self.scales[parsed(before.body)["run_ts"]] if before else None
         really = (self.scales[named.run_ts], rival) in stand_ins.COMPARED
         require(really, "nothing is promoted without having been compared", named.run_ts)
-        execution = self.world.executions.get(who)
-        if execution and execution.needs_approval:
-            require(execution.approved is True, "what needs an approval is promoted only after it", who)
+        if self.world.signed:
+            self.promoted_and_served(named, who)
 
     def _history(self, change: Change, before: Stored | None) -> None:
         require(before is None, "the history is only added to", change.key)
@@ -100,6 +101,10 @@ class Models(Seen):
         lost = [each for each in old if tests.get((each["run_ts"], each["champion_seq"])) != each["number"]]
         require(not lost, "no test is forgotten", lost)
 
+    @staticmethod
+    def _needed(named: pointer.Pointer) -> set[str]:
+        return {*retention.needed(KEYS, named.run_ts, named.train_uri), KEYS.package(named.run_ts)}
+
     def rolled_back(self, process: Any) -> None:
         """Looks at how a rollback ended."""
         fair = process.error is None or isinstance(process.error, BadInput | ChampionMoved | UnknownRun | Unavailable)
@@ -110,7 +115,7 @@ class Models(Seen):
     def expiring(self) -> list[str]:
         """What the champion needs and would lose in time; the next evaluation of any run mends that."""
         found = pointer.read(self.store, KEYS)  # type: ignore[arg-type]
-        needed = retention.needed(KEYS, found[0].run_ts, found[0].train_uri) if found else set()
+        needed = self._needed(found[0]) if found else set()
         tags = self.world.bucket.tags
         return sorted(key for key in needed if self.store.get(key) and tags[key] != retention.KEEPS)
 

@@ -3,17 +3,18 @@
 from typing import Any
 
 from ratchet import claim, lease
-from ratchet.errors import BadBundle, LeaseLost, TrainingFailed
+from ratchet.errors import BadBundle, BadConfiguration, EndpointFailed, LeaseLost, TrainingFailed
 from ratchet.store import Stored
 
 from tests.faults.simulator.bucket import Change
-from tests.faults.simulator.rules.seen import KEYS, Seen, instant_at, parsed, require
+from tests.faults.simulator.rules.seen import KEYS, instant_at, parsed, require
+from tests.faults.simulator.rules.signed import Signed
 
-GOOD = {"promoted", "kept_champion", "no_new_rows", "already_running", "not_enough_data"}
+GOOD = {"promoted", "pending_approval", "kept_champion", "no_new_rows", "already_running", "not_enough_data"}
 RUNS = "runs/"
 
 
-class Runs(Seen):
+class Runs(Signed):
     """Looks at who works on what, and at the ends."""
 
     def _lease(self, change: Change, before: Stored | None) -> None:
@@ -54,6 +55,8 @@ class Runs(Seen):
         if task.step == "promote" and result["status"] == "promoted":
             moved = any(self.store.json(KEYS.history(seq))["run_ts"] == task.event["run_ts"] for seq in self.chain)
             require(moved, "who says promoted has moved the pointer", execution.name)
+        if task.step == "close_approval":
+            self.closed(execution, result["decision"])
         if task.step == "extract" and result["done"]:
             for name, seen in self.landed.items():
                 rows, start = self.first_seen[task.event["run_ts"], name]
@@ -67,7 +70,7 @@ class Runs(Seen):
             held = lease.read(self.store, KEYS)  # type: ignore[arg-type]
             ours = held and (held[0].state, held[0].execution, held[0].token)
             require(
-                ours != ("held", execution.arn, task.event.get("token")),
+                ours != ("held", task.event["execution"], task.event.get("token")),
                 "no holder is told that it lost its lease",
                 f"{execution.name} {task.step}: {error}",
             )
@@ -76,6 +79,7 @@ class Runs(Seen):
         outside = (
             isinstance(error, TrainingFailed)
             or (isinstance(error, BadBundle) and run in self.bad_bundles | self.world.spoilt)
+            or (execution.kind == "endpoint" and isinstance(error, EndpointFailed | BadConfiguration))
             or execution.status != "RUNNING"
         )
         require(outside, "a step fails only for a reason from outside", f"{execution.name} {task.step}: {error!r}")
@@ -84,7 +88,7 @@ class Runs(Seen):
         """Looks at the claim when an execution ends by itself."""
         if execution.outcome:
             self.world.happened[f"ended {execution.outcome}"] += 1
-        if failure is not None or execution.outcome in {None, "same_run"}:
+        if failure is not None or execution.kind != "pipeline" or execution.outcome in {None, "same_run"}:
             return
         claims = [self.store.json(key) for key in self.world.bucket.objects if key.startswith(RUNS)]
         ours = [each for each in claims if each["execution"] == execution.arn]

@@ -107,12 +107,17 @@ class Seen:
         self.bad_bundles: set[str] = set()
         self.kept: set[str] = set()
         self.failed_runs: dict[str, None] = {}
+        self.movers: dict[str, str] = {}
+        """Who last moved the pointer, and who the endpoint."""
+        self.verified: set[str] = set()
+        self.served_before: set[str] = set()
+        """Configurations whose answers were right, and those that were in service."""
         self.data_moved = False
         """Whether rows changed at the source, or anything in the landing area."""
 
     def copy_to(self, other: "Seen") -> None:
         """Hands over what has been seen so far."""
         other.chain, other.service, other.scales = list(self.chain), list(self.service), dict(self.scales)
-        other.kept = set(self.kept)
+        other.kept, other.served_before = set(self.kept), set(self.served_before)
         other.landed = {name: dict(rows) for name, rows in self.landed.items()}
         other.rejected = {name: set(rows) for name, rows in self.rejected.items()}

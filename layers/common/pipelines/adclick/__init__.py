@@ -1,0 +1,1 @@
+"""Whether a person clicks on an advertisement, from what is known when it is shown."""

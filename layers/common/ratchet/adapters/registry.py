@@ -1,0 +1,79 @@
+"""The registry port on SageMaker's model registry: one package group."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from ratchet.adapters.sagemaker import CONFIG
+from ratchet.errors import BadConfiguration, Unavailable
+from ratchet.registry.package import PENDING, Package
+
+CONTENT_TYPES = ["application/json", "text/csv"]
+REFUSED = {"AccessDeniedException", "AccessDenied", "UnrecognizedClientException"}
+INVALID = {"ValidationException", "ValidationError", "ResourceLimitExceeded"}
+
+
+class ModelRegistry:
+    """Packages of one group, whose models are served by `image`."""
+
+    def __init__(self, group: str, image: str, client: Any = None) -> None:
+        """The client is made here once."""
+        self._group, self._image = group, image
+        self._client = client or boto3.client("sagemaker", config=CONFIG)
+
+    def create(self, token: str, model_uri: str, evaluation_uri: str, facts: Mapping[str, str], about: str) -> str:
+        """See the port."""
+        containers = [{"Image": self._image, "ModelDataUrl": model_uri}]
+        types = {"SupportedContentTypes": CONTENT_TYPES, "SupportedResponseMIMETypes": CONTENT_TYPES}
+        quality = {"Statistics": {"ContentType": "application/json", "S3Uri": evaluation_uri}}
+        with _errors(self._group):
+            made = self._client.create_model_package(
+                ModelPackageGroupName=self._group,
+                ModelPackageDescription=about,
+                InferenceSpecification={"Containers": containers, **types},
+                ModelApprovalStatus=PENDING,
+                ModelMetrics={"ModelQuality": quality},
+                CustomerMetadataProperties=dict(facts),
+                ClientToken=token,
+            )
+        return str(made["ModelPackageArn"])
+
+    def find(self, arn: str) -> Package | None:
+        """See the port."""
+        with _errors(arn):
+            try:
+                told = self._client.describe_model_package(ModelPackageName=arn)
+            except ClientError as error:
+                if _absent(error):
+                    return None
+                raise
+        # Others may keep theirs in the group: of several containers, or of none.
+        models = [each.get("ModelDataUrl", "") for each in told.get("InferenceSpecification", {}).get("Containers", ())]
+        facts, why = told.get("CustomerMetadataProperties", {}), told.get("ApprovalDescription", "")
+        return Package(arn, told.get("ModelApprovalStatus", ""), facts, models[0] if len(models) == 1 else "", why)
+
+    def decide(self, arn: str, status: str, why: str) -> None:
+        """See the port."""
+        with _errors(arn):
+            self._client.update_model_package(ModelPackageArn=arn, ModelApprovalStatus=status, ApprovalDescription=why)
+
+
+@contextmanager
+def _errors(what: str) -> Iterator[None]:
+    try:
+        yield
+    except ClientError as error:
+        told = error.response["Error"]
+        kind = BadConfiguration if told["Code"] in REFUSED | INVALID or _absent(error) else Unavailable
+        raise kind(f"The model registry does not do what it was asked for with {what}: {error}") from error
+    except BotoCoreError as error:
+        raise Unavailable(f"The model registry did not answer about {what}: {error}") from error
+
+
+def _absent(error: ClientError) -> bool:
+    """SageMaker has no one code for what is not there."""
+    told = error.response["Error"]
+    return told["Code"] in {"ResourceNotFound", "ValidationException"} and "does not exist" in told["Message"]

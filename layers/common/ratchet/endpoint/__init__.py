@@ -1,0 +1,1 @@
+"""An endpoint that serves approved models alone: staged, tried beside the one in service, moved, verified, tidied."""
