@@ -36,7 +36,7 @@ run_argument = click.argument("run_ts", metavar="RUN")
 def approve(session: Session, pipeline: str, run_ts: str, why: str, detach: bool) -> None:
     """Approve the model of a RUN, and follow it until it is served.
 
-    Approved already, and its deployment failed: it is taken up again. Exit code: 0 promoted or kept, 1 failed.
+    Approved already, and its deployment failed: it is taken up again. Exit code: 0 whatever was decided, 1 failed.
     """
     target, signed = session.target, _signed(pipeline)
     registered = registration(target.store, signed.keys, run_ts)

@@ -14,7 +14,6 @@ from local.doctor import Check
 TRAINING_QUOTA = "for training job usage"
 SPOT_QUOTA = "for spot training job usage"
 CPU_INSTANCE = "ml.m5.xlarge"
-(EXPIRY_TAG,) = EXPIRES
 
 
 def check_aws(target: Target) -> list[Check]:
@@ -89,8 +88,17 @@ def _lifecycle(target: Target) -> Check:
         if error.response["Error"]["Code"] != "NoSuchLifecycleConfiguration":
             raise
         rules = []
-    tagged = [rule for rule in rules if rule.get("Filter", {}).get("Tag", {}).get("Key") == EXPIRY_TAG]
-    return Check("bucket lifecycle", bool(tagged), "runs expire" if tagged else "runs are kept for ever", remedy)
+    tagged = any(_expires_runs(rule) for rule in rules)
+    return Check("bucket lifecycle", tagged, "runs expire" if tagged else "runs are kept for ever", remedy)
+
+
+def _expires_runs(rule: dict[str, Any]) -> bool:
+    """Whether a rule is for objects that carry the tag of runs, and no other; S3 tells of one tag in two ways."""
+    told = rule.get("Filter", {})
+    both = told.get("And", {})
+    tags = [told["Tag"]] if "Tag" in told else both.get("Tags", [])
+    whole = not both.get("Prefix") and rule.get("Status", "Enabled") == "Enabled" and "Expiration" in rule
+    return whole and {tag["Key"]: tag["Value"] for tag in tags} == EXPIRES
 
 
 def _secret(target: Target) -> Check:

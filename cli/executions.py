@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 import click
+from botocore.exceptions import ClientError
 from ratchet import catalog, claim
 from ratchet.errors import BadInput
 from ratchet.instants import parse_instant, run_name, utc_now
@@ -15,6 +16,7 @@ from rich.panel import Panel
 from cli.errors import ALREADY_RUNNING, FAILED, INTERRUPTED
 from cli.follow import Follower
 from cli.options import Session, command, pipeline_argument
+from cli.targets import Target
 
 COLOURS = {"pending_approval": "yellow", "rejected": "yellow", "approval_expired": "yellow"} | {
     "promoted": "green",
@@ -140,15 +142,25 @@ def stop_command(execution: str) -> str:
     return f"aws stepfunctions stop-execution --execution-arn {execution}"
 
 
-def _switch(session: Session, state: str) -> None:
-    client = session.target.client("scheduler")
-    names = session.target.output("ScheduleNames").split(",")
-    switched = []
-    for name in names:
-        schedule = client.get_schedule(Name=name)
+def switch_schedules(target: Target, state: str) -> list[dict[str, str]]:
+    """Sets the state of the stack's schedules, `ENABLED` or `DISABLED`; each that is there, with its expression."""
+    client, switched = target.client("scheduler"), []
+    for name in target.output("ScheduleNames").split(","):
+        try:
+            schedule = client.get_schedule(Name=name)
+        except ClientError as error:
+            # Half of a stack whose deletion failed is gone.
+            if error.response["Error"]["Code"] != "ResourceNotFoundException":
+                raise
+            continue
         keep = ("ScheduleExpression", "ScheduleExpressionTimezone", "FlexibleTimeWindow", "Target", "Description")
         client.update_schedule(Name=name, State=state, **{key: schedule[key] for key in keep if schedule.get(key)})
         switched.append({"schedule": name, "state": state, "expression": schedule["ScheduleExpression"]})
+    return switched
+
+
+def _switch(session: Session, state: str) -> None:
+    switched = switch_schedules(session.target, state)
 
     def render(console: Console) -> None:
         for entry in switched:

@@ -58,7 +58,9 @@ def _ask(session: Session, endpoint: str, body: str, kind: str) -> Any:
     except ClientError as error:
         told = error.response
         if told["Error"]["Code"] == "ModelError" and 400 <= int(told.get("OriginalStatusCode", 500)) < 500:
-            raise BadInput(str(told.get("OriginalMessage") or told["Error"]["Message"])) from error
+            # The toolkit adds a traceback to its sentence.
+            said = str(told.get("OriginalMessage") or told["Error"]["Message"])
+            raise BadInput(said.partition("\n")[0]) from error
         raise CommandError(f"The endpoint {endpoint} gives no answer: {told['Error']['Message']}") from error
     return json.loads(answer["Body"].read())
 

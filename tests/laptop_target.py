@@ -84,6 +84,12 @@ class LaptopTarget:
         assert said.code == code, f"ratchet {' '.join(arguments)} ended with {said.code}: {said.document} {said.stderr}"
         return said.document
 
+    def plain_json(self, *arguments: str) -> Any:
+        """The document of a command that takes no `--json` since it prints nothing else."""
+        ran = self.plain(*arguments)
+        assert ran.returncode == 0, ran.stderr
+        return json.loads(ran.stdout)
+
     def run(self, *arguments: str, code: int = 0) -> Any:
         """What came of `ratchet run returns ARGUMENTS`."""
         return self.ratchet("run", "returns", *arguments, code=code)

@@ -113,6 +113,16 @@ class World:
         given = (self.bucket, self.packages, PIPELINE, self.clock, wish_of(self.event(**changed)))
         return register(*given, stack=STACK, allow_synthetic=allow_synthetic)
 
+    def promoted_before(self) -> None:
+        """The run was in service, and another one is by now."""
+        for seq, run in ((1, RUN), (2, "2026-11-21T05-00-00Z")):
+            told = {"model_uri": self.bucket.uri(KEYS.model(run)), "run_ts": run, "job_name": "job"}
+            told |= {"train_uri": self.bucket.uri(KEYS.train(run)), "updated_at": iso(NOW), "sha256": self.sha256}
+            told |= {"seq": seq, "previous": RUN if seq > 1 else None, "previous_seq": seq - 1 or None}
+            told |= {"evaluation_uri": self.uri(KEYS.evaluation), "token": TOKEN, "move": "promote"}
+            self.bucket.put(KEYS.history(seq), encode({**told, "who": EXECUTION, "why": "Better."}))
+            self.bucket.put(KEYS.pointer(), encode(told))
+
     def ask(self, arn: str, token: str = "first", run_ts: str = RUN) -> str:
         self.waiting.alive.add(token)
         return ask_people(self, PIPELINE, self.clock, Question(run_ts, arn, token, SECONDS))

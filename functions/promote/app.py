@@ -9,6 +9,8 @@ from ratchet.errors import ChampionMoved
 from ratchet.instants import Clock, utc_now
 from ratchet.pointer import Move
 from ratchet.promote import promote
+from ratchet.registry.package import insist
+from ratchet.settings import settings
 
 logger = Logger()
 EVIDENCE = ("run_ts", "sha256", "job_name", "train_uri", "evaluation_uri")
@@ -21,8 +23,10 @@ def handler(event: dict[str, Any], context: object, ports: Any = wiring, clock: 
     told = {"model_uri": event["bundle_uri"], "kind": "promote", "who": event["execution"], "why": event["reason"]}
     wish = Move(**told, **{name: event[name] for name in EVIDENCE})
     fence = {name: event[name] for name in ("execution", "token", "champion_etag")}
+    pipeline, store = load(event["pipeline"]), ports.store()
+    insist(store, ports.registry, pipeline, wish.run_ts, stack=settings().stack)
     try:
-        pointer = promote(ports.store(), load(event["pipeline"]).keys, clock, wish, **fence)
+        pointer = promote(store, pipeline.keys, clock, wish, **fence)
     except ChampionMoved as moved:
         logger.warning("Verdict void", reason=str(moved))
         return {"status": "champion_moved", "seq": None}

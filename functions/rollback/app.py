@@ -1,6 +1,5 @@
 """Roll back: proves an earlier champion anew and puts it into service. Called by a person, not by a machine."""
 
-from functools import partial
 from typing import Any
 
 from aws_lambda_powertools import Logger
@@ -8,7 +7,10 @@ from ratchet import wiring
 from ratchet.catalog import load
 from ratchet.evaluation.reproof import prove
 from ratchet.instants import Clock, utc_now
+from ratchet.pointer import Pointer
 from ratchet.promote import rollback
+from ratchet.registry.package import insist
+from ratchet.settings import settings
 
 logger = Logger()
 
@@ -18,7 +20,11 @@ def handler(event: dict[str, Any], context: object, ports: Any = wiring, clock: 
     """Event and result: docs/contracts.md."""
     pipeline, store = load(event["pipeline"]), ports.store()
     logger.append_keys(pipeline=pipeline.name)
-    proof = partial(prove, store, pipeline.name)
+
+    def proof(target: Pointer) -> None:
+        insist(store, ports.registry, pipeline, target.run_ts, stack=settings().stack)
+        prove(store, pipeline.name, target)
+
     who, why = str(event.get("who", "unknown")), str(event.get("why", ""))
     to, of = event.get("to"), event.get("of")
     before, after = rollback(store, pipeline.keys, clock, proof, to=to, of=of, who=who, why=why)

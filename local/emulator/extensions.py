@@ -10,6 +10,7 @@ EXTENSIONS = (
     "embedded_metrics",
     "schedules",
     "generated_secrets",
+    "bucket_lifecycle",
     "s3_permissions",
     "stepfunctions_scope",
     "stepfunctions_limits",

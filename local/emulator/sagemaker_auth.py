@@ -62,9 +62,6 @@ def _needed(call: str, request: Mapping[str, Any]) -> Iterator[tuple[str, str, s
         yield "sagemaker:AddTags", "sagemaker", resource(call, request), None
     if call in ("CreateEndpoint", "UpdateEndpoint"):
         yield f"sagemaker:{call}", "sagemaker", arn("endpoint-config", request["EndpointConfigName"]), None
-    if call == "CreateModelPackage" and "ModelPackageGroupName" in request:
-        group = arn("model-package-group", request["ModelPackageGroupName"])
-        yield f"sagemaker:{call}", "sagemaker", group, None
 
 
 def _asked(method: str, path: str, headers: Mapping[str, str], body: bytes) -> tuple[str, Mapping[str, Any]]:

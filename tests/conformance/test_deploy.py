@@ -63,6 +63,14 @@ def test_a_status_change_of_an_execution_reaches_a_function_through_its_rule(emu
     assert (detail["status"], detail["executionArn"]) == ("SUCCEEDED", execution["executionArn"])
 
 
+def test_a_buckets_lifecycle_rules_are_those_of_the_template(emulator: Any, deployment: Any) -> None:
+    told = emulator.client("s3").get_bucket_lifecycle_configuration(Bucket=deployment.outputs["BucketName"])
+    assert {rule["ID"]: (rule["Filter"], rule["Expiration"]["Days"]) for rule in told["Rules"]} == {
+        "runs": ({"Tag": {"Key": "kept", "Value": "no"}}, 30),
+        "jobs": ({"Prefix": "jobs/"}, 14),
+    }
+
+
 def test_sams_progress_is_streamed(deployment: Any) -> None:
     said = "\n".join(deployment.lines)
     assert "Build Succeeded" in said

@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ratchet.catalog import load, names
-from ratchet.training_request import SPOT_WAIT_SECONDS
 
 from tests.contract.application import (
     DEPLOYED_MACHINES,
@@ -193,27 +191,6 @@ def test_cfn_lint_looks_inside_an_embedded_definition(tmp_path: Path) -> None:
     machine = next(machine for machine in MACHINES if machine.path.name == "release.asl.yaml")
     broken = machine.filled().replace('"TimeoutSeconds": 9000', '"TimeOutSeconds": 9000')
     assert "E3601" in lint(embedded(broken, tmp_path))
-
-
-def test_machines_stay_inside_the_machine_that_waits_for_them() -> None:
-    pipeline, release = (next(m for m in MACHINES if m.path.name == f"{n}.asl.yaml") for n in ("pipeline", "release"))
-    waits = pipeline.definition["States"]["Release"]["TimeoutSeconds"]
-    assert release.definition["TimeoutSeconds"] < waits < pipeline.definition["TimeoutSeconds"]
-    assert release.definition["States"]["Train"]["TimeoutSeconds"] < release.definition["TimeoutSeconds"]
-
-
-@pytest.mark.parametrize("pipeline", names())
-def test_a_job_that_waits_for_spot_capacity_ends_before_the_state_that_waits_for_it(pipeline: str) -> None:
-    release = next(machine for machine in MACHINES if machine.path.name == "release.asl.yaml")
-    longest = load(pipeline).training.max_runtime_seconds + SPOT_WAIT_SECONDS
-    assert longest < release.definition["States"]["Train"]["TimeoutSeconds"]
-
-
-def test_a_lease_is_told_how_long_the_machine_may_run() -> None:
-    variables = RESOURCES["TakeLeaseFunction"]["Properties"]["Environment"]["Variables"]
-    holders = [machine for machine in MACHINES if "TakeLeaseFunctionArn" in machine.substitutions]
-    longest = max(machine.definition["TimeoutSeconds"] for machine in holders)
-    assert int(variables["RATCHET_MACHINE_TIMEOUT_SECONDS"]) == longest
 
 
 def embedded(definition: str, folder: Path) -> Path:

@@ -153,6 +153,13 @@ def test_a_pipeline_has_a_machine_schedules_a_rule_alarms_and_an_output(pipeline
     assert OUTPUTS[f"{pipeline.capitalize()}MachineArn"]["Value"] == {"Ref": f"{pipeline}Machine"}
 
 
+@each_pipeline
+def test_a_model_that_a_person_signs_is_released_by_the_machine_that_registers_it(pipeline: str) -> None:
+    signed = load(pipeline).serving.endpoint
+    machine = TEMPLATE["Mappings"]["Releases"][pipeline]["Machine"]
+    assert machine == ("signed-release" if signed else "release")
+
+
 def test_what_writes_files_is_heard_or_may_be_read_just_where_the_pipeline_looks() -> None:
     """Sensors write where they like, which is read; what is put below a meter's prefix lands at once."""
     sources = {pipeline: load(pipeline).source for pipeline in names()}
@@ -211,6 +218,7 @@ def test_every_row_of_rights_is_a_policy_that_somebody_has() -> None:
         held |= {policy["Ref"] for policy in RESOURCES[role]["Properties"]["ManagedPolicyArns"]}
     made = set(of_type("AWS::IAM::ManagedPolicy")) - {
         "LinkSecretReader",
+        "PackagesReader",
         "SecretReader",
         "LeftoversStopper",
         "MachineLogsWriter",

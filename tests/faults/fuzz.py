@@ -127,7 +127,10 @@ def main(arguments: list[str]) -> None:
         print(run(given.target, given.inputs, given.seed, given.deadline))
     else:
         order = (given.inputs, given.seed, given.deadline, given.progress)
-        print(json.dumps(vars(work(load(given.target), *order))))
+        print(json.dumps(vars(work(load(given.target), *order))), flush=True)
+        # Arrow's reader of CSV, given up while it reads ahead, at times leaves a thread that waits for itself: an
+        # orderly end would wait for that thread.
+        os._exit(0)
 
 
 if __name__ == "__main__":

@@ -89,9 +89,9 @@ PLANTED: list[tuple[Callable[[Resources], Any], str]] = [
     ),
     (
         lambda resources: one_more(
-            resources, "DecideFunction", "sagemaker:DescribeModelPackage", "sagemaker:UpdateModelPackage"
+            resources, "CloseApprovalFunction", "sagemaker:UpdateModelPackage", "sagemaker:CreateModelPackage"
         ),
-        "DecideFunctionRole may, but need not, sagemaker:UpdateModelPackage on packages",
+        "CloseApprovalFunctionRole may, but need not, sagemaker:CreateModelPackage on packages",
     ),
     (
         lambda resources: withdraw(resources, "RegisterFunction", "packageWriter"),

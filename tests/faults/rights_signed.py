@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 from ratchet.endpoint.hosting import config_name
 from ratchet.endpoint.tidy import KEPT
-from ratchet.errors import EndpointFailed
+from ratchet.errors import EndpointFailed, NotApproved
 from ratchet.files import land
 from ratchet.registry.package import APPROVED
 from ratchet.store import encode
@@ -98,6 +98,24 @@ def _stages(step: str, ports: Ports, noted: Noted) -> None:
     assert (staged["status"], len(world.hosts.made())) == ("staged", 1)
 
 
+def _promotes(step: str, ports: Ports, noted: Noted) -> None:
+    """What is approved; what is not is refused."""
+    world, arn = _asked_for(ports)
+    with pytest.raises(NotApproved):
+        handle(step, noted, world.event())
+    world.approve(arn)
+    assert handle(step, noted, world.event())["status"] == "promoted"
+
+
+def _rolls_back(step: str, ports: Ports, noted: Noted) -> None:
+    """To a model whose package is rejected by now."""
+    world, arn = _asked_for(ports)
+    world.promoted_before()
+    world.reject(arn)
+    with pytest.raises(NotApproved):
+        handle(step, noted, {"pipeline": "adclick", "to": RUN, "who": "a person", "why": "worse"})
+
+
 def _moves(step: str, ports: Ports, noted: Noted) -> None:
     """It comes, changes and goes."""
     hosts = ports.signed.hosts
@@ -141,7 +159,7 @@ def _writes_features(step: str, ports: Ports, noted: Noted) -> None:
     for key, lines in ((FILE, filed.people(5)), (OTHER, ["7,Ann,old,Female,Mobile,Top,News,Night,1"])):
         ports.memory.put(key, filed.impressions(*lines))
         land.land(ports.memory, ports.memory, PIPELINE, key)
-        assert handle(step, noted, {"pipeline": "adclick", "part": part_name(key)})["done"]
+        assert handle(step, noted, {"pipeline": "adclick", "part": part_name(key), "execution": EXECUTION})["done"]
     assert ports.group.records
 
 
@@ -152,6 +170,8 @@ SCENES: list[tuple[str, Scene]] = [
     ("decide", _hears),
     ("approval_page", _visited),
     ("stage_endpoint", _stages),
+    ("promote", _promotes),
+    ("rollback", _rolls_back),
     ("move_endpoint", _moves),
     ("verify_endpoint", _verifies),
     ("tidy_endpoint", _tidies),

@@ -1,4 +1,4 @@
-"""Archives, pages and Parquet from outside: whatever is in them ends in a result or in a named error."""
+"""What comes from outside, archives, files and requests among it, ends in a result or in a named error."""
 
 import re
 from collections.abc import Iterator
@@ -14,16 +14,20 @@ SEED = 1
 INPUTS = {
     "bundles:ARCHIVE": 25_000,
     "models:GRAPH": 20_000,
-    "pages:JSON": 25_000,
-    "pages:COPY": 25_000,
-    "parquet:LANDED": 100_000,
-    "parquet:REJECTED": 25_000,
-    "parquet:HOLDOUT": 25_000,
+    "pages:JSON": 20_000,
+    "pages:COPY": 20_000,
+    "parquet:LANDED": 55_000,
+    "parquet:REJECTED": 20_000,
+    "parquet:HOLDOUT": 20_000,
     "parquet:TRAINING": 10_000,
-    "parts:REPLACED": 10_000,
+    "parts:REPLACED": 15_000,
     "documents:STORED": 25_000,
     "files:SENSORS": 10_000,
     "files:METERS": 10_000,
+    "records:RECORDS": 15_000,
+    "bodies:ASKED_FOR": 25_000,
+    "visits:PAGE": 5_000,
+    "visits:HEARD": 5_000,
 }
 GUIDED, GUIDED_INPUTS = ("bundles:ARCHIVE", "pages:JSON", "pages:COPY"), 100_000
 """Readers whose own code decides, so that what an input reaches of it is worth knowing."""

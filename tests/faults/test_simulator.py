@@ -138,7 +138,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "prepare": {"status": "prepared", "train_uri": "", "holdout_uri": "", "manifest_uri": ""},
     "stage_training": {"status": "done", "job_name": "j", "request": {}},
     "confirm_training": {"status": "completed", "bundle_uri": "", "job_name": "j"},
-    "evaluate": EVIDENCE | {"verdict": "promote"},
+    "evaluate": EVIDENCE | {"verdict": "promote", "champion_run_ts": None},
     "promote": {"status": "promoted"},
     "register": {"status": "pending_approval"},
     "give_back_lease": {},

@@ -1,6 +1,7 @@
 """The deployed approval machine: it waits by its task's token for one decision, and what is approved is deployed."""
 
 import json
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -146,6 +147,18 @@ def test_an_approval_alone_deploys_nothing(
     assert (found.last, told(part, found)) == (last, output)
     assert "promote" not in part.steps
     assert part.steps[-1] == "give_back_lease"
+
+
+def test_the_deployment_is_named_after_the_approval_so_that_a_lost_answer_starts_none_twice(
+    stage: Stage, patient: str
+) -> None:
+    part, execution = started(stage, patient)
+    (asked,) = until(lambda: part.events("ask_approval"))
+    hear(stage, asked["token"], APPROVED)
+    assert ended(stage, execution).last == "Promoted"
+    (taken,) = part.events("take_lease")
+    name = f"{part.pipeline}-{RUN}-{sha256(execution.encode()).hexdigest()[:8]}"
+    assert taken["execution"].rpartition(":")[2] == name
 
 
 def test_a_question_that_cannot_be_asked_fails_by_its_name(stage: Stage, patient: str) -> None:

@@ -1,10 +1,11 @@
 """The deployed deployment machine: what is approved is judged again, served, promoted, and the lease comes back."""
 
+from hashlib import sha256
 from typing import Any
 
 import pytest
 
-from tests.flow.play import Call, Ended, play
+from tests.flow.play import Call, Ended, ended, play
 from tests.flow.script import DATA, EVIDENCE, RUN, URI, Answer
 from tests.flow.stage import Stage
 
@@ -61,6 +62,7 @@ NOT_FOLLOWED = Ended(
     "Failed", None, "EndpointFailed", "The endpoint does not follow the pointer: its package is Rejected"
 )
 WORSE = {"verdict": "keep", "reason": "the champion that came meanwhile is better"}
+RESTORED = deploys(stages_champion(CHAMPION))
 
 
 def deployment(stage: Stage, *calls: Call, machine: str | None = None, given: dict[str, Any] = GIVEN) -> Ended:
@@ -95,8 +97,8 @@ def test_a_lease_that_another_run_holds_is_waited_for(stage: Stage) -> None:
 
 def test_a_lease_that_is_held_for_hours_fails_and_nothing_is_given_back(stage: Stage) -> None:
     text = stage.definition("DeploymentMachine", EndpointMachineArn=stage.endpoint)
-    assert "$refused >= 480" in text
-    impatient = stage.created("flow-impatient-deployment", text.replace("$refused >= 480", "$refused >= 3"))
+    assert "$refused >= 420" in text
+    impatient = stage.created("flow-impatient-deployment", text.replace("$refused >= 420", "$refused >= 3"))
     found = deployment(stage, *[takes(**HELD)] * 3, machine=impatient)
     cause = f"Run {CHAMPION} holds the lease for hours; approve again when it has ended."
     assert found == Ended("Failed", None, "AlreadyRunning", cause)
@@ -108,7 +110,7 @@ def test_a_champion_that_moved_meanwhile_is_judged_against_and_nothing_is_deploy
 
 
 def test_a_champion_that_came_meanwhile_and_is_better_is_served_again(stage: Stage) -> None:
-    again = [promotes(**MOVED), judges(**WORSE), *deploys(stages_champion(CHAMPION))]
+    again = [promotes(**MOVED), judges(**WORSE), *RESTORED]
     found = deployment(stage, *SERVED, *again, gives_back("kept_champion"))
     assert found == Ended("Kept champion", {"outcome": "kept_champion", **REPORT, **WORSE})
 
@@ -132,7 +134,7 @@ def test_a_rollback_to_what_was_rejected_since_fails_and_the_lease_comes_back(st
 
 def test_a_champion_that_moves_three_times_fails_and_the_lease_comes_back(stage: Stage) -> None:
     again = [promotes(**MOVED), judges(), promotes(**MOVED), judges(), promotes(**MOVED)]
-    found = deployment(stage, *SERVED, *again, gives_back("failed"))
+    found = deployment(stage, *SERVED, *again, *RESTORED, gives_back("failed"))
     cause = "The champion moved three times while the challenger was judged; approve again."
     assert found == Ended("Failed", None, "ChampionMoved", cause)
 
@@ -154,7 +156,8 @@ def test_without_a_lease_there_is_none_to_give_back(stage: Stage) -> None:
 BROKEN = {
     "the evaluation": [takes(), judges(**fails("BadBundle"))],
     "the staging": [takes(), judges(), stages(**fails("BadBundle"))],
-    "the promotion": [*SERVED, promotes(**fails("BadBundle"))],
+    "the promotion": [*SERVED, promotes(**fails("BadBundle")), *RESTORED],
+    "the second evaluation": [*SERVED, promotes(**MOVED), judges(**fails("BadBundle")), *RESTORED],
     "the return to the champion": [
         *(*SERVED, promotes(**MOVED), judges(**WORSE), stages_champion(CHAMPION, **fails("BadBundle")))
     ],
@@ -164,6 +167,35 @@ BROKEN = {
 @pytest.mark.parametrize("calls", BROKEN.values(), ids=BROKEN)
 def test_what_fails_gives_the_lease_back_and_fails_by_its_name(calls: list[Call], stage: Stage) -> None:
     assert deployment(stage, *calls, gives_back("failed")) == Ended("Failed", None, "BadBundle", SAYING)
+
+
+def test_a_second_evaluation_without_a_verdict_gives_the_endpoint_back_to_the_champion(stage: Stage) -> None:
+    unsaid = [promotes(**MOVED), judges(verdict="perhaps"), *RESTORED]
+    assert deployment(stage, *SERVED, *unsaid, gives_back("failed")).error == "ContractError"
+
+
+@pytest.mark.parametrize("answer", [REJECTED, fails("LeaseLost")], ids=["refused", "moved meanwhile"])
+def test_the_first_error_stands_where_the_champion_cannot_be_served_again(answer: Answer, stage: Stage) -> None:
+    broken = [promotes(**fails("BadBundle")), stages_champion(CHAMPION, **answer)]
+    found = deployment(stage, *SERVED, *broken, gives_back("failed"))
+    assert found == Ended("Failed", None, "BadBundle", SAYING)
+
+
+def test_a_first_model_that_could_not_be_promoted_stays_in_service(stage: Stage) -> None:
+    first = [takes(), judges(champion_run_ts=None, champion_etag=None), *deploys(stages())]
+    broken = promotes(**fails("BadBundle"))._replace(event={**promotes().event, "champion_etag": None})
+    found = deployment(stage, *first, broken, gives_back("failed"))
+    assert found == Ended("Failed", None, "BadBundle", SAYING)
+
+
+def test_what_it_starts_is_named_after_itself_so_that_a_lost_answer_starts_nothing_twice(stage: Stage) -> None:
+    part = stage.part(promote=[MOVED], evaluate=[{}, WORSE])
+    execution = stage.start(stage.deployment, {"pipeline": part.pipeline, **GIVEN})
+    assert ended(stage, execution).last == "Kept champion"
+    listed = stage.machines.list_executions(stateMachineArn=stage.endpoint)["executions"]
+    name = f"{part.pipeline}-{RUN}-{sha256(execution.encode()).hexdigest()[:8]}"
+    ours = {each["name"] for each in listed if each["name"].startswith(f"{part.pipeline}-")}
+    assert ours == {f"{name}-deploy1", f"{name}-champion"}
 
 
 def test_an_endpoint_that_answers_wrongly_is_never_promoted(stage: Stage) -> None:

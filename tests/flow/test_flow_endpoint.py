@@ -48,8 +48,16 @@ REMOVED = moves("candidate", None, CHANGING, GONE)
 UNDONE = [*PUT_BACK, *REMOVED]
 
 
-def endpoint(stage: Stage, calls: list[Call]) -> Ended:
-    return play(stage, stage.endpoint, {"run_ts": RUN, **RIGHT}, calls)
+@pytest.fixture(scope="module")
+def impatient(stage: Stage) -> str:
+    """A machine that looks at a change three times."""
+    text = stage.definition("EndpointMachine")
+    assert '"patience": 150' in text
+    return stage.created("flow-impatient-endpoint", text.replace('"patience": 150', '"patience": 3'))
+
+
+def endpoint(stage: Stage, calls: list[Call], machine: str | None = None) -> Ended:
+    return play(stage, machine or stage.endpoint, {"run_ts": RUN, **RIGHT}, calls)
 
 
 IN_SERVICE = {
@@ -175,6 +183,38 @@ def test_what_cannot_be_put_back_is_said_beside_the_first_error(stage: Stage) ->
     found = endpoint(stage, [*TRIED, *moves("served", "new", fails()), *moves("served", "old", gone), *REMOVED])
     cause = f"{SAYING} Nor could what was served before be put back: {gone['reason']}"
     assert found == Ended("Failed", None, "EndpointFailed", cause)
+
+
+STILL = "{} is still changing after 0.5 minutes."
+STUCK = [CHANGING] * 3
+SLOW = {
+    "a candidate that does not come is removed": (
+        [stages(), *moves("candidate", "new", *STUCK), *REMOVED],
+        STILL.format("candidate"),
+    ),
+    "an endpoint that does not arrive is put back, which has as long again": (
+        [*TRIED, *moves("served", "new", *STUCK), *moves("served", "old", CHANGING, CHANGING, THERE), *REMOVED],
+        STILL.format("served"),
+    ),
+    "one that does not come back either is left, and the candidate removed": (
+        [*TRIED, *moves("served", "new", *STUCK), *moves("served", "old", *STUCK), *REMOVED],
+        f"{STILL} Nor could what was served before be put back: {STILL}".format("served", "served"),
+    ),
+    "a candidate that does not go is left": (
+        [stages(), *moves("candidate", "new", BROKEN), *moves("candidate", None, *STUCK)],
+        BROKEN["reason"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("calls", "cause"), SLOW.values(), ids=SLOW)
+def test_a_change_is_waited_for_so_long(calls: list[Call], cause: str, stage: Stage, impatient: str) -> None:
+    assert endpoint(stage, calls, impatient) == Ended("Failed", None, "EndpointFailed", cause)
+
+
+def test_a_change_that_comes_at_the_last_look_has_come(stage: Stage, impatient: str) -> None:
+    calls = [*TRIED, *moves("served", "new", CHANGING, CHANGING, THERE), verifies("served"), tidies()]
+    assert endpoint(stage, calls, impatient).last == "In service"
 
 
 @pytest.mark.parametrize("name", ["Unavailable", "Runtime.ExitError"])

@@ -10,6 +10,7 @@ from tests.flow.stage import Stage
 
 FILE, PART = "people/datasets/0123.csv", "file=0123456789abcdef"
 LANDED: Answer = {"tables": {"records": {"part": PART, "rows": 4, "records": 5, "rejected": 1}}}
+WRITING = {"part": PART, "execution": "$execution"}
 SUMMARY = {"outcome": "ingested", "part": PART, "rows": 4, "rejected": 1, "feature_group": "people", "written": 4}
 
 
@@ -18,7 +19,7 @@ def lands(**answer: Any) -> Call:
 
 
 def writes(**answer: Any) -> Call:
-    return Call("write_features", answer, {"part": PART})
+    return Call("write_features", answer, WRITING)
 
 
 def fails(name: str = "BadInput") -> Answer:
@@ -45,6 +46,11 @@ def test_more_records_than_one_invocation_writes_are_written_by_several(stage: S
     assert told(ingested(stage, *calls)) == SUMMARY
 
 
+def test_while_another_execution_writes_the_records_it_is_waited_for(stage: Stage) -> None:
+    calls = (lands(), writes(done=False, busy=True), writes(done=False, busy=True), writes())
+    assert told(ingested(stage, *calls)) == SUMMARY
+
+
 def test_without_a_feature_group_a_file_lands_all_the_same(stage: Stage) -> None:
     found = ingested(stage, lands(), writes(records=0, feature_group=None))
     assert told(found) == {**SUMMARY, "feature_group": None, "written": 0}
@@ -57,12 +63,12 @@ def test_a_file_that_is_refused_fails_by_its_name_and_writes_nothing(stage: Stag
 
 
 def test_records_that_are_refused_fail_by_their_error(stage: Stage) -> None:
-    refused = Call("write_features", fails("BadConfiguration"), {"part": PART})
+    refused = Call("write_features", fails("BadConfiguration"), WRITING)
     found = ingested(stage, lands(), writes(done=False), refused)
     assert (found.last, found.error, found.cause) == ("Failed", "BadConfiguration", "a sentence with its remedy")
 
 
 @pytest.mark.parametrize("name", ["Unavailable", "Sandbox.Timedout"])
 def test_each_step_is_tried_again_where_that_may_help(name: str, stage: Stage) -> None:
-    again = (Call("extract", fails(name), {"part": FILE}), lands(), Call("write_features", fails(name), {"part": PART}))
+    again = (Call("extract", fails(name), {"part": FILE}), lands(), Call("write_features", fails(name), WRITING))
     assert told(ingested(stage, *again, writes())) == SUMMARY

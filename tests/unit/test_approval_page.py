@@ -217,10 +217,10 @@ def test_whatever_is_told_of_a_model_is_shown_as_text(world: World, arn: str) ->
     assert page.count("&lt;script&gt;alert(&#x27;x&#x27;)") == 2
 
 
-def test_the_page_allows_no_script_and_tells_nobody_its_address() -> None:
+def test_the_page_allows_no_script_and_tells_no_other_site_its_address() -> None:
     assert "default-src 'none'" in HEADERS["Content-Security-Policy"]
     assert "script-src" not in HEADERS["Content-Security-Policy"]
-    assert (HEADERS["Referrer-Policy"], HEADERS["Cache-Control"]) == ("no-referrer", "no-store")
+    assert (HEADERS["Referrer-Policy"], HEADERS["Cache-Control"]) == ("same-origin", "no-store")
 
 
 @pytest.mark.parametrize(

@@ -339,7 +339,9 @@ def test_a_function_that_said_nothing_is_told_with_those_that_did() -> None:
 
 def test_every_command_answers_in_json() -> None:
     for name, each in main.commands.items():
-        assert "as_json" in {parameter.name for parameter in each.params}, name
+        # What `invoke` prints is JSON as it is, and --json is a body there.
+        expected = "json_text" if name == "invoke" else "as_json"
+        assert expected in {parameter.name for parameter in each.params}, name
         assert each.help, name
 
 
@@ -363,15 +365,19 @@ class Quotas(Answers):
         return [{"Quotas": [{"QuotaName": name, "Value": value} for name, value in self.answers.items()]}]
 
 
-def examined(spot: str = "true", secret: str = '{"url": "u", "key": "k"}', **quotas: float) -> dict[str, Any]:
+TAG = {"Key": "ratchet:retention", "Value": "run"}
+RUNS_EXPIRE = {"Filter": {"Tag": TAG}, "Status": "Enabled", "Expiration": {"Days": 30}}
+
+
+def examined(
+    spot: str = "true", secret: str = '{"url": "u", "key": "k"}', rule: Any = RUNS_EXPIRE, **quotas: float
+) -> dict[str, Any]:
     policy = {"Statement": [{"Effect": "Deny", "Condition": {"Bool": {"aws:SecureTransport": "false"}}}]}
     bucket = Answers(
         get_bucket_versioning={"Status": "Enabled"},
         get_bucket_policy={"Policy": json.dumps(policy)},
         get_bucket_notification_configuration={"EventBridgeConfiguration": {}},
-        get_bucket_lifecycle_configuration={
-            "Rules": [{"Filter": {"Tag": {"Key": "ratchet:retention", "Value": "run"}}}]
-        },
+        get_bucket_lifecycle_configuration={"Rules": [{"Filter": {"Prefix": "jobs/"}, "Status": "Enabled"}, rule]},
     )
     clients = {
         "s3": bucket,
@@ -406,3 +412,20 @@ def test_the_quota_that_binds_is_the_one_of_the_capacity_that_is_asked_for(spot:
 )
 def test_a_secret_needs_what_one_of_the_two_sources_needs(secret: str, ok: bool) -> None:
     assert examined(secret=secret)["secret"].ok is ok
+
+
+@pytest.mark.parametrize(
+    ("changed", "expire"),
+    [
+        ({}, True),
+        ({"Filter": {"And": {"Prefix": "", "Tags": [TAG]}}}, True),
+        ({"Filter": {"And": {"Prefix": "rul/", "Tags": [TAG]}}}, False),
+        ({"Filter": {"And": {"Tags": [TAG, {"Key": "other", "Value": "x"}]}}}, False),
+        ({"Filter": {"Tag": {**TAG, "Value": "champion"}}}, False),
+        ({"Status": "Disabled"}, False),
+        ({"Filter": {}}, False),
+    ],
+)
+def test_runs_expire_where_a_rule_is_for_their_tag_and_nothing_else(changed: dict[str, Any], expire: bool) -> None:
+    found = examined(rule={**RUNS_EXPIRE, **changed})["bucket lifecycle"]
+    assert (found.ok, found.detail) == (expire, "runs expire" if expire else "runs are kept for ever")

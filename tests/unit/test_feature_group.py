@@ -18,7 +18,7 @@ from ratchet.tabular.feature_group import Written, definitions, write
 from ratchet.tabular.kind import part_name
 
 from tests.fake_sagemaker import Group, Killed
-from tests.fakes import NOW, MemoryStore
+from tests.fakes import NOW, Clock, MemoryStore
 from tests.filed import clicks, impressions
 
 KEY = "adclick/datasets/a.csv"
@@ -42,13 +42,15 @@ class World:
     store: MemoryStore = field(default_factory=MemoryStore)
     group: Group = field(default_factory=Group)
     pipeline: Pipeline = field(default_factory=clicks)
+    clock: Clock = field(default_factory=lambda: Clock(NOW))
 
     def land(self, *lines: str, key: str = KEY, **file: str) -> None:
         self.store.put(key, impressions(*lines, **file))
         land.land(self.store, self.store, self.pipeline, part_name(key))
 
-    def write(self, out_of_time: Callable[[], bool] = lambda: False, part: str = PART) -> Written:
-        return write(self.store, self.group, self.pipeline, part, out_of_time)
+    def write(self, out_of_time: Callable[[], bool] = lambda: False, part: str = PART, writer: str = "one") -> Written:
+        given = (self.store, self.group, self.pipeline, part, self.clock)
+        return write(*given, writer=writer, out_of_time=out_of_time)
 
     def until_done(self, out_of_time: Callable[[], bool] = lambda: True) -> Written:
         for _ in range(COUNT + 1):
@@ -261,7 +263,9 @@ def test_a_part_without_records_is_done(world: World) -> None:
 
 
 def test_without_a_group_there_is_nothing_to_do(world: World) -> None:
-    assert write(world.store, None, world.pipeline, PART, lambda: False) == Written(True, 0, None)
+    assert write(
+        world.store, None, world.pipeline, PART, world.clock, writer="one", out_of_time=lambda: False
+    ) == Written(True, 0, None)
     assert world.store.head(world.pipeline.keys.features(PART)) is None
 
 
@@ -297,3 +301,35 @@ def test_an_older_file_takes_nothing_back(world: World) -> None:
     world.land(*LINES, key=key)
     world.write(part=part_name(key))
     assert {record["event_time"] for record in world.group.records.values()} == {"2026-11-20T00:00:00Z"}
+
+
+def test_of_two_writers_one_waits_until_the_other_is_done(world: World) -> None:
+    world.write(lambda: True, writer="one")
+    put = world.group.puts
+    assert world.write(writer="two") == Written(False, put, world.group.name, busy=True)
+    assert world.group.puts == put
+    assert world.write(writer="one").done
+    assert world.write(writer="two") == Written(True, COUNT, world.group.name)
+    assert world.group.puts == COUNT
+
+
+def test_a_writer_that_is_gone_is_followed_by_the_next_once_its_time_is_over(world: World) -> None:
+    world.write(lambda: True, writer="one")
+    world.clock.now += feature_group.HELD
+    assert world.write(writer="two").done
+    with pytest.raises(Unavailable, match="Another execution"):
+        _late(world)
+
+
+def _late(world: World) -> None:
+    """The writer before writes on although its time is over, as one that was suspended does."""
+    world.land(*LINES, "99,Planted,30,Female,Mobile,Top,News,Night,1")
+    taken = [lambda: world.write(writer="two")]
+
+    def meanwhile() -> bool:
+        if taken:
+            world.clock.now += feature_group.HELD
+            taken.pop()()
+        return False
+
+    world.write(meanwhile, writer="one")

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from ratchet.catalog import TabularFiles, load
 from ratchet.endpoint import inference
+from ratchet.tabular import reader
 
 from tests import bundles
 
@@ -71,22 +71,46 @@ def test_a_value_nobody_knows_is_answered_and_flagged(model: inference.Model) ->
     assert (answer["probability"], answer["unknown"]) == (31.0, ["gender", "time_of_day"])
 
 
-def test_what_is_missing_is_null_or_empty_and_no_number(model: inference.Model) -> None:
-    features, _ = FEATURES.encode([{**ROW, "age": None}], SOURCE.numbers, SOURCE.categories)
-    assert np.isnan(features[0, 0])
-    empty = ",".join("" if name == "age" else str(ROW[name]) for name in FIELDS)
-    for body, kind in ((json.dumps({**ROW, "age": None}), "application/json"), (empty, "text/csv")):
-        (answer,) = json.loads(inference.output_fn(inference.predict_fn(inference.input_fn(body, kind), model), "")[0])[
-            "predictions"
-        ]
-        assert answer["probability"] != answer["probability"]
+def test_a_category_that_is_missing_is_null_or_empty(model: inference.Model) -> None:
+    empty = ",".join("" if name == "gender" else str(ROW[name]) for name in FIELDS)
+    told = ask(model, json.dumps({**ROW, "gender": None}))
+    assert told == ask(model, empty, "text/csv")
+    assert [answer["unknown"] for answer in told["predictions"]] == [[]]
+
+
+@pytest.mark.parametrize("accept", ["application/json", "text/csv"])
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (json.dumps([ROW, {**ROW, "age": None}]), "application/json"),
+        (json.dumps({"features": [[1.0] * len(INPUTS), [None] * len(INPUTS)]}), "application/json"),
+        (f"{','.join(map(str, ROW.values()))}\n,Female,Mobile,Top,News,Night\n", "text/csv"),
+    ],
+    ids=["null", "inputs", "empty"],
+)
+def test_a_row_that_the_model_has_no_number_for_is_refused_by_its_place(
+    model: inference.Model, body: str, kind: str, accept: str
+) -> None:
+    # The answer of this model is the age, which is missing.
+    with pytest.raises(ValueError, match="row 2: the model has no finite answer"):
+        ask(model, body, kind, accept)
 
 
 def test_inputs_as_the_model_takes_them_are_answered_as_they_are(model: inference.Model) -> None:
-    features = [[float(place) for place in range(7, 7 + len(INPUTS))], [None] * len(INPUTS)]
+    features = [[float(place) for place in range(7, 7 + len(INPUTS))], [8] + [None] * (len(INPUTS) - 1)]
     first, second = ask(model, json.dumps({"features": features}))["predictions"]
-    assert first["probability"] == 7.0
-    assert np.isnan(second["probability"])
+    assert (first["probability"], second["probability"]) == (7.0, 8.0)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_table_is_read_as_spreadsheets_of_any_kind_save_it(model: inference.Model, end: str) -> None:
+    line = ",".join(map(str, ROW.values()))
+    table = f"\ufeff{','.join(FIELDS)}{end}{line}{end}{line}{end}"
+    assert ask(model, table.encode(), "text/csv") == ask(model, json.dumps([ROW, ROW]))
+
+
+def test_a_number_is_written_as_in_the_files_that_were_learned_from() -> None:
+    assert f"^{inference.NUMBER.pattern}$" == reader.NUMBER
 
 
 def test_answers_are_a_table_where_that_is_asked_for(model: inference.Model) -> None:
@@ -112,6 +136,11 @@ def test_answers_are_a_table_where_that_is_asked_for(model: inference.Model) -> 
         ({"features": [[1.0]]}, f"rows of {len(INPUTS)} numbers"),
         ({"features": [["x"] * len(INPUTS)]}, "neither a number nor null"),
         ({"features": 3}, "is no list of rows"),
+        ({"features": [[1e39] * len(INPUTS)]}, "too large for float32"),
+        ({"features": [[10**400] * len(INPUTS)]}, "too large for float32"),
+        (json.dumps({"features": [["@"] * len(INPUTS)]}).replace('"@"', "1e999"), "too large for float32"),
+        ({**ROW, "age": 10**400}, "row 1: 'age' is not within 0 to 120"),
+        ({**ROW, "a\nb\ud800": 1}, r"row 1: there is no field 'a\nb\ud800'"),
         (b"\xff\xfe", "no text of UTF-8"),
     ],
 )
@@ -127,6 +156,11 @@ def test_a_body_that_cannot_be_answered_is_refused_with_the_reason(
         ("31,Female\n", "row 1: there are 2 values; there are 6 fields"),
         ("old,Female,Mobile,Top,News,Night", "row 1: 'age' is 'old', which is no number"),
         ("", "There are 0 rows"),
+        ("1_0,Female,Mobile,Top,News,Night", "row 1: 'age' is '1_0', which is no number"),
+        ("\u0663,Female,Mobile,Top,News,Night", "which is no number"),
+        ("nan,Female,Mobile,Top,News,Night", "row 1: 'age' is 'nan', which is no number"),
+        ("1e999,Female,Mobile,Top,News,Night", "row 1: 'age' is not within 0 to 120"),
+        (f"31,Female,Mobile,Top,News,{'x' * 200_000}", "The body is no CSV: field larger than field limit"),
     ],
 )
 def test_a_table_that_cannot_be_answered_is_refused_with_the_reason(

@@ -41,7 +41,9 @@ def test_a_model_is_registered_as_pending_with_what_it_is_known_by(world: World)
     registered = world.register()
     found = world.package(registered.package_arn)
     assert (found.status, found.model_uri) == (PENDING, registered.bundle_uri)
-    assert dict(found.facts) == {"pipeline": "adclick", "run_ts": RUN, "sha256": registered.sha256, "stack": STACK}
+    known = {"pipeline": "adclick", "run_ts": RUN, "sha256": registered.sha256, "stack": STACK}
+    shown = ("card_uri", "train_uri", "manifest_uri", "job_name")
+    assert dict(found.facts) == {**known, **{name: getattr(registered, name) for name in shown}}
     assert world.packages.about[registered.package_arn] == f"{PIPELINE.title}. Better."
     assert world.packages.decided == []
 

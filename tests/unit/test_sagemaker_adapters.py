@@ -152,6 +152,7 @@ def test_what_the_registry_refuses_is_no_passing_fault(stub: Stub, code: str, me
 @pytest.mark.parametrize(("service", "isolated"), [(SERVERLESS, False), (INSTANCES, True)])
 def test_a_model_runs_the_bundles_own_program(stub: Stub, service: Service, isolated: bool) -> None:
     program = {"SAGEMAKER_PROGRAM": "inference.py", "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code"}
+    program |= {"TS_DECODE_INPUT_REQUEST": "false", "SAGEMAKER_MODEL_SERVER_WORKERS": "1"}
     expected = {
         "ModelName": CONFIG,
         "PrimaryContainer": {"Image": "image", "ModelDataUrl": MODEL, "Environment": program},
@@ -295,7 +296,12 @@ def test_configurations_are_listed_to_the_last_page_by_how_they_begin(stub: Stub
     ],
 )
 def test_another_size_is_another_kind(stub: Stub, service: Service, kind: str) -> None:
-    assert hosting(stub, service).kind == kind
+    assert hosting(stub, service).kind == f"{kind}-{service.image}-{service.role}"
+
+
+@pytest.mark.parametrize("other", [{"image": "another"}, {"role": "arn:aws:iam::123456789012:role/another"}])
+def test_another_image_or_role_is_another_kind(stub: Stub, other: dict[str, str]) -> None:
+    assert hosting(stub, replace(SERVERLESS, **other)).kind != hosting(stub, SERVERLESS).kind
 
 
 class Broken(io.BytesIO):
@@ -318,10 +324,17 @@ def test_an_answer_that_breaks_off_is_unavailable(stub: Stub) -> None:
         hosting(stub).invoke(NAME, b"1", "text/csv")
 
 
+@pytest.mark.parametrize(("status", "kind"), [(400, EndpointFailed), (500, Unavailable), (0, Unavailable)])
+def test_a_container_that_refuses_is_told_from_one_that_cannot_answer_yet(stub: Stub, status: int, kind: type) -> None:
+    told = {"OriginalMessage": "age: not a number\nTraceback", "OriginalStatusCode": status}
+    stub("sagemaker-runtime").add_client_error("invoke_endpoint", "ModelError", "an error", modeled_fields=told)
+    with pytest.raises(kind, match=r"age: not a number$"):
+        hosting(stub).invoke(NAME, b"1", "text/csv")
+
+
 @pytest.mark.parametrize(
     ("code", "kind"),
     [
-        ("ModelError", EndpointFailed),
         ("ModelNotReadyException", Unavailable),
         ("ServiceUnavailable", Unavailable),
         ("ThrottlingException", Unavailable),
@@ -331,9 +344,8 @@ def test_an_answer_that_breaks_off_is_unavailable(stub: Stub) -> None:
     ],
 )
 def test_no_answer_is_told_apart_by_whose_fault_it_is(stub: Stub, code: str, kind: type) -> None:
-    fields = {"OriginalMessage": "age: not a number"} if code == "ModelError" else {}
-    stub("sagemaker-runtime").add_client_error("invoke_endpoint", code, "an error", modeled_fields=fields)
-    with pytest.raises(kind, match="age: not a number" if fields else "an error"):
+    stub("sagemaker-runtime").add_client_error("invoke_endpoint", code, "an error")
+    with pytest.raises(kind, match="an error"):
         hosting(stub).invoke(NAME, b"1", "text/csv")
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 from ratchet.endpoint.hosting import candidate_name, config_name
-from ratchet.errors import ContractError
+from ratchet.errors import ContractError, NotApproved, NotRegistered
 from ratchet.files import land
-from ratchet.registry.package import REJECTED, name_of
+from ratchet.registry.package import PENDING, REJECTED, name_of
 from ratchet.registry.register import execution_name
 from ratchet.serving.bundle import write_bundle
 from ratchet.settings import settings
@@ -23,7 +23,9 @@ from functions.ask_approval import app as ask_approval
 from functions.close_approval import app as close_approval
 from functions.decide import app as decide
 from functions.move_endpoint import app as move_endpoint
+from functions.promote import app as promote
 from functions.register import app as register
+from functions.rollback import app as rollback
 from functions.stage_endpoint import app as stage_endpoint
 from functions.tidy_endpoint import app as tidy_endpoint
 from functions.verify_endpoint import app as verify_endpoint
@@ -174,8 +176,34 @@ def test_features_are_written_until_all_are_there(world: World) -> None:
     world.bucket.put(key, impressions("7,Ann,31,Female,Mobile,Top,News,Night,1"))
     tables = land.land(world.bucket, world.bucket, PIPELINE, key).tables
     ports = SimpleNamespace(store=world.store, feature_group=lambda: group)
-    event = {"pipeline": "adclick", "part": tables["records"]["part"]}
+    event = {"pipeline": "adclick", "part": tables["records"]["part"], "execution": EXECUTION}
     for _ in range(2):
         written = called(write_features, event, ports)
-        assert written == {"done": True, "records": 1, "feature_group": group.name}
+        assert written == {"done": True, "records": 1, "feature_group": group.name, "busy": False}
     assert group.puts == 1
+
+
+@pytest.mark.parametrize("status", [PENDING, REJECTED])
+def test_the_pointer_moves_to_no_model_that_is_not_approved(world: World, status: str) -> None:
+    arn = world.register().package_arn
+    world.packages.change(arn, status=status)
+    with pytest.raises(NotApproved, match=rf"is not put into service: its package is {status}"):
+        called(promote, world.event(), world)
+    assert KEYS.pointer() not in world.bucket.objects
+    world.approve(arn)
+    assert called(promote, world.event(), world)["status"] == "promoted"
+
+
+def test_a_model_that_was_never_registered_is_not_promoted(world: World) -> None:
+    with pytest.raises(NotRegistered):
+        called(promote, world.event(), world)
+
+
+def test_nothing_is_rolled_back_to_a_model_that_was_rejected_since(world: World) -> None:
+    arn = world.register().package_arn
+    world.promoted_before()
+    world.reject(arn)
+    before = world.bucket.objects[KEYS.pointer()].etag
+    with pytest.raises(NotApproved, match="Rejected"):
+        called(rollback, {"pipeline": "adclick", "to": RUN, "who": "a person", "why": "worse"}, world)
+    assert world.bucket.objects[KEYS.pointer()].etag == before

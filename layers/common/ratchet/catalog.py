@@ -287,7 +287,7 @@ def load(name: str) -> Pipeline:
     Raises UnknownPipeline when there is none, BadConfiguration with every fault of its `pipeline.yaml` at once.
     """
     if not NAME.fullmatch(name) or name not in names():
-        raise UnknownPipeline(f"There is no pipeline '{name}'; there are: {', '.join(names())}.")
+        raise UnknownPipeline(f"There is no pipeline {name!r:.80}; there are: {', '.join(names())}.")
     # Costs 10 ms of a cold start, which scoring does without.
     import yaml
 

@@ -73,6 +73,10 @@ class NotRegistered(BadInput):
     """A run's model is not in the registry."""
 
 
+class NotApproved(ContractError):
+    """A model that a person has to approve was to be put into service without it."""
+
+
 class LinkRefused(BadInput):
     """A link to a decision was changed, or its time is over."""
 

@@ -5,7 +5,7 @@ Leases, claims, watermarks and the pointer all move by `create` and `replace`; n
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -30,7 +30,7 @@ class Listed:
     key: str
     size: int
     etag: str
-    modified: datetime | None = None
+    modified: datetime | None = field(default=None, compare=False)
 
 
 class PreconditionFailed(Exception):

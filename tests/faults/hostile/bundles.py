@@ -1,12 +1,9 @@
 """Bundles as an attacker would pack them: gzip stream, tar headers, document or arrays of a sound one tampered with."""
 
 import gzip
-import io
 import json
 import os
-import struct
 import tarfile
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -16,13 +13,29 @@ from ratchet.errors import BadBundle
 from ratchet.serving.bundle import LIMITS, read_bundle
 
 from tests.bundles import document
-from tests.faults.hostile import changes
+from tests.faults.hostile import changes, references
 from tests.faults.hostile.target import Target, name_of
 
 MIB = 1 << 20
 TYPES = [tarfile.LNKTYPE, tarfile.SYMTYPE, tarfile.CHRTYPE, tarfile.DIRTYPE, tarfile.FIFOTYPE, tarfile.GNUTYPE_SPARSE]
 ABOUT_ANOTHER = [tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE]
 PATHS = ["../model.onnx", "/etc/passwd", "./bundle.json", "a/model.onnx", "model.onnx/", "", ".", "x" * 99, *LIMITS]
+PATHS += [
+    "code/../model.onnx",
+    "code/wheels/../../x.whl",
+    "code/wheels/a/b.whl",
+    "code/wheels/.whl",
+    "code//inference.py",
+]
+PATHS += [
+    "code/inference.py/",
+    "code/wheels/x.whl\n",
+    "/code/features.py",
+    "code",
+    "code/wheels",
+    "code/train.py",
+    "Code/x",
+]
 SIZES = [0, 1, 2**33, -1, -512, 300 * MIB, 1 << 62]
 RECORDS = [
     b"22 GNU.sparse.major=1\n22 GNU.sparse.minor=0\n",
@@ -34,31 +47,17 @@ RECORDS = [
     b"0" * 20_000,
 ]
 """What a header about the next one may say: maps of holes, sizes, paths, and nothing that makes sense."""
-SHAPES = [
-    "(2, 4)",
-    "(4,)",
-    "()",
-    "(0, 6)",
-    "(1099511627776, 4)",
-    "(-1, 4)",
-    "(2, 0)",
-    "(2, 4, 1)",
-    "2",
-    "(9" + ", 9" * 99 + ")",
-]
-DTYPES = ["<f4", ">f4", "<f8", "|O", "<U9999999", "|V0", "nonsense"]
-HEADS = ["-" * 9000 + "1", "(" * 3000, "[" * 150 + "]" * 150, "{'descr': [('a', '<f4')]}", "\0", "{1:" * 90]
-PACKED = [zipfile.ZIP_STORED, zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
 
 
 def archive(rng: Random) -> bytes:
     """One of them."""
     level, members = rng.random(), dict(SOUND)
+    members |= {name: block(name, b"import os") for name in CODE if rng.random() < 0.25}
     if level < 0.2:
         body = changes.dumps(changes.of_json(rng, document()))
         members["bundle.json"] = block("bundle.json", changes.of_bytes(rng, body) if rng.random() < 0.3 else body)
     elif level < 0.4:
-        members["reference.npz"] = block("reference.npz", reference(rng))
+        members["reference.npz"] = block("reference.npz", references.reference(rng))
     blocks = list(members.values())
     if 0.4 <= level < 0.95:
         blocks = tampered(rng, members)
@@ -122,51 +121,12 @@ def _rewritten(rng: Random, one: bytes) -> bytes:
 HARM: list[Callable[[Random, bytes], bytes]] = [_renamed, _retyped, _resized, _preceded, _reheaded, _rewritten]
 
 
-def reference(rng: Random) -> bytes:
-    """A reference.npz with its bytes, the numbers of its directory, or its arrays' heads changed."""
-    way = rng.random()
-    if way < 0.3:
-        return changes.of_bytes(rng, REFERENCE)
-    if way < 0.6:
-        return _misdirected(rng)
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", rng.choice(PACKED)) as packed:
-        for name, shape, size in (("features", "(2, 4)", 32), ("predictions", "(2, 6)", 48)):
-            if rng.random() < 0.97:
-                packed.writestr(f"{name}.npy", array(rng, shape, size))
-    return buffer.getvalue()
-
-
-def array(rng: Random, shape: str, size: int) -> bytes:
-    kind, order = rng.choice(("<f4", "<f4", rng.choice(DTYPES))), rng.choice(("False", "False", "True", "0"))
-    shape = rng.choice((shape, shape, rng.choice(SHAPES)))
-    head = f"{{'descr': '{kind}', 'fortran_order': {order}, 'shape': {shape}, }}"
-    text = (head if rng.random() < 0.9 else rng.choice(HEADS)).encode().ljust(117) + b"\n"
-    body = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text + bytes(size)
-    return changes.of_bytes(rng, body) if rng.random() < 0.2 else body
-
-
-def _misdirected(rng: Random) -> bytes:
-    data, magic = bytearray(REFERENCE), rng.choice((b"PK\3\4", b"PK\1\2", b"PK\5\6"))
-    starts = [at for at in range(len(data)) if data.startswith(magic, at)]
-    at, size = rng.choice(starts) + 4 + 2 * rng.randrange(18), rng.choice((2, 4))
-    number = rng.choice((0, 1, 8, 9, 12, 14, 45, 99, *changes.EDGES)) % (1 << 8 * size)
-    data[at : at + size] = number.to_bytes(size, "little")
-    return bytes(data)
-
-
-def _sound_reference() -> bytes:
-    buffer = io.BytesIO()
-    np.savez(buffer, features=np.ones((2, 4), "f4"), predictions=np.zeros((2, 6), "f4"))
-    return buffer.getvalue()
-
-
-REFERENCE = _sound_reference()
 SOUND = {
     "bundle.json": block("bundle.json", json.dumps(document()).encode()),
     "model.onnx": block("model.onnx", b"onnx"),
-    "reference.npz": block("reference.npz", REFERENCE),
+    "reference.npz": block("reference.npz", references.SOUND),
 }
+CODE = ["code/inference.py", "code/features.py", "code/requirements.txt", "code/wheels/a-1-py3-none-any.whl"]
 
 
 def _packed(*blocks: bytes, **members: bytes) -> bytes:
@@ -175,26 +135,14 @@ def _packed(*blocks: bytes, **members: bytes) -> bytes:
     return gzip.compress(b"".join([*blocks, *found.values(), bytes(1024)]), 1, mtime=0)
 
 
+def _wheels(count: int, megabytes: int = 0) -> bytes:
+    """An archive of a sound bundle with so many wheels of so many zeros."""
+    sizes, names = bytes(megabytes * MIB), (f"code/wheels/w{number}.whl" for number in range(count))
+    return gzip.compress(b"".join([*SOUND.values(), *(block(name, sizes) for name in names), bytes(1024)]), 1, mtime=0)
+
+
 def _zeros(times: int) -> bytes:
     return gzip.compress(bytes(16 * MIB), 1, mtime=0) * times
-
-
-def _swollen_array() -> bytes:
-    """Half a GiB of zeros whose directory says that they are few."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packed:
-        with packed.open("features.npy", "w") as member:
-            for _ in range(512):
-                member.write(bytes(MIB))
-        packed.writestr("predictions.npy", b"")
-    return buffer.getvalue().replace(struct.pack("<L", 512 * MIB), struct.pack("<L", 160))
-
-
-def _swollen_directory() -> bytes:
-    """As many members as fit into the limit."""
-    entry = struct.pack("<4s4B4HL2L5H2L", b"PK\1\2", 20, 3, 20, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0) + b"a"
-    directory = entry * ((LIMITS["reference.npz"] - 22) // len(entry))
-    return directory + struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 2, 2, len(directory), 0, 0)
 
 
 BOMBS: tuple[Callable[[], bytes], ...] = (
@@ -206,8 +154,15 @@ BOMBS: tuple[Callable[[], bytes], ...] = (
     lambda: _packed(bundle_json=b"[" * LIMITS["bundle.json"]),
     lambda: _packed(bundle_json=b"9" * LIMITS["bundle.json"]),
     lambda: _packed(bundle_json=b'{"inputs": [' + b"{}, " * 250_000 + b"{}]}"),
-    lambda: _packed(reference_npz=_swollen_array()),
-    lambda: _packed(reference_npz=_swollen_directory()),
+    lambda: _packed(reference_npz=references.swollen()),
+    lambda: _packed(reference_npz=references.crowded()),
+    lambda: _wheels(96),
+    lambda: _wheels(98),
+    lambda: _wheels(3, 64),
+    lambda: _packed(_sized(block("code/wheels/w.whl", b""), 65 * MIB)),
+    lambda: _packed(block("code/", b"", tarfile.DIRTYPE), block("code/wheels", b"../..", tarfile.SYMTYPE)),
+    lambda: _packed(*(block(f"code/wheels/w{number}.whl", b"") for number in range(2)), block(CODE[0], b"", b"2")),
+    lambda: gzip.compress(b"".join(_sized(block(f"code/wheels/{at}.whl", b""), 64 * MIB) for at in "a")) + _zeros(40),
 )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from random import Random
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +18,7 @@ from ratchet.files.land import land
 from ratchet.files.span import Span
 from ratchet.meters.kind import Source as Meters
 from ratchet.sensors.kind import Source as Sensors
+from ratchet.tabular.kind import Source as Records
 
 from tests import filed
 from tests.fakes import MemoryStore
@@ -24,7 +26,7 @@ from tests.faults.hostile.parquet import FIRST, hostile
 from tests.faults.hostile.target import Target, name_of
 
 UNTIL = datetime(2026, 11, 25, tzinfo=UTC)
-DAY, FILE = "2026-11-20", "energy/incoming/readings.csv"
+DAY, FILE, TABLE = "2026-11-20", "energy/incoming/readings.csv", "adclick/datasets/a.csv"
 
 
 def _sensors() -> Sensors:
@@ -35,24 +37,30 @@ def _sensors() -> Sensors:
     return Sensors(replace(pipeline, source=replace(source, sensors=few, failures=[])))
 
 
-SOURCES: list[Kind] = [_sensors(), Meters(filed.meters())]
+SOURCES: list[tuple[Kind, str]] = [
+    (_sensors(), f"dt={DAY}"),
+    (Meters(filed.meters()), FILE),
+    (Records(filed.clicks()), TABLE),
+]
+"""Sources, each with what it makes a part of."""
 
 
-def _landed(source: Kind) -> bytes:
+def _landed(source: Any, asked: str) -> bytes:
     """A sound part, with rows that can be learned from: hours before the cap, and a week before an origin."""
     store, midnight = MemoryStore(), datetime(2026, 11, 19, 15, tzinfo=UTC)
     told = [(0, "temp", 70.0), (1, "humid", 40.0), (22, "temp", 75.0)]
     records = [filed.record("m1", midnight + timedelta(hours=hour), value, sensor) for hour, sensor, value in told]
     filed.write_day(store, DAY, records)
     store.put(FILE, filed.csv_hours(midnight - timedelta(days=5), [60.0] * 24 * 9))
-    name = source.name_of(FILE if isinstance(source, Meters) else f"dt={DAY}")
-    land(store, store, source.pipeline, name)  # type: ignore[attr-defined]
-    return store.objects[source.pipeline.keys.part(source.table, name)].body  # type: ignore[attr-defined]
+    store.put(TABLE, filed.impressions(*filed.people(20)))
+    name = source.name_of(asked)
+    land(store, store, source.pipeline, name)
+    return store.objects[source.pipeline.keys.part(source.table, name)].body
 
 
 MAKERS: list[Callable[[Random], bytes]] = []
 for each in SOURCES:
-    ours = _landed(each)
+    ours = _landed(*each)
     MAKERS.append(hostile(ours, pq.read_schema(pa.BufferReader(ours))))
 
 
@@ -64,7 +72,7 @@ def part(rng: Random) -> bytes:
 
 def check(data: bytes) -> str:
     """Reads it as preparation and scoring do; what is read can be learned from."""
-    source = SOURCES[data[0]]
+    source, _ = SOURCES[data[0]]
     try:
         found = rows.read(source, data[1:], "the/key")
     except ForeignDocument as error:

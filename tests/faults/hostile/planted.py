@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from ratchet.errors import BadInput
 
-from tests.faults.hostile import bundles, pages, parquet
+from tests.faults.hostile import bundles, pages, parquet, references
 from tests.faults.hostile.target import Target, name_of
 
 
@@ -93,5 +93,5 @@ def _reads_parquet(data: bytes) -> str:
         return "refused"
 
 
-WALKS, LOADS = Target(bundles.archive, _walks_the_archive), Target(bundles.reference, _loads_arrays)
+WALKS, LOADS = Target(bundles.archive, _walks_the_archive), Target(references.reference, _loads_arrays)
 COPIES, READS = Target(pages.copied, _reads_a_copy), Target(parquet.LANDED.make, _reads_parquet)

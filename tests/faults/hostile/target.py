@@ -32,7 +32,11 @@ def name_of(error: Exception) -> str:
     while cause := cause.__cause__:
         assert not isinstance(cause, MemoryError)
     if isinstance(error, RatchetError):
-        text = str(error)
-        assert text.isprintable(), repr(text)
-        assert len(text.encode()) < LONGEST_MESSAGE, text
+        check_message(str(error))
     return type(error).__name__
+
+
+def check_message(text: str) -> None:
+    """It can be shown as it is, on one line, and read."""
+    assert text.isprintable(), repr(text)
+    assert 0 < len(text.encode()) < LONGEST_MESSAGE, text

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from tests.faults.simulator.machine import EVIDENCE, Ask, Machine, Nested, StepFailed, Task, Wait
@@ -31,14 +32,19 @@ def deployment(execution: Any) -> Machine:
     ours = {"pipeline": NAME, "run_ts": execution.given["run_ts"], "execution": execution.arn}
     while (lease := (yield Task("take_lease", ours)))["status"] == "held":
         yield Wait(_ended(execution, lease["holder"]))
-    failure, outcome = None, "failed"
+    failure, outcome, served = None, "failed", Served()
     try:
         if "champion" in execution.given:
             outcome = yield from _follow(ours["run_ts"])
         else:
-            outcome = yield from _deploy(execution.given, {**ours, "token": lease["token"]})
+            outcome = yield from _deploy(execution.given, {**ours, "token": lease["token"]}, served)
     except StepFailed as failed:
         failure = failed
+    if outcome != "promoted" and served.itself and served.champion is not None:
+        try:
+            yield from _follow(served.champion)
+        except StepFailed as failed:
+            failure, outcome = failure or failed, "failed"
     try:
         yield Task("give_back_lease", {**ours, "outcome": outcome})
     except StepFailed as failed:
@@ -52,19 +58,25 @@ def _ended(execution: Any, holder: str) -> Callable[[], bool]:
     return lambda: not execution.is_running(holder)
 
 
-def _deploy(run: Run, held: Run) -> Machine:
+@dataclass
+class Served:
+    """Whether a deployment's own model is in service, and which champion it was judged against last."""
+
+    itself: bool = False
+    champion: str | None = None
+
+
+def _deploy(run: Run, held: Run, served: Served) -> Machine:
     bundle = {name: run[name] for name in ("bundle_uri", "job_name")}
     data = {name: run[name] for name in ("holdout_uri", "manifest_uri")}
-    deployed = False
     for _ in range(3):
         verdict = yield Task("evaluate", {**held, **data, **bundle})
+        served.champion = verdict["champion_run_ts"]
         if verdict["verdict"] != "promote":
-            if deployed and verdict["champion_run_ts"] is not None:
-                yield from _follow(verdict["champion_run_ts"])
             return "kept_champion"
-        if not deployed and (yield Nested(endpoint, held)) != "in_service":
+        served.itself = served.itself or (yield Nested(endpoint, held)) == "in_service"
+        if not served.itself:
             return "rejected"
-        deployed = True
         evidence = {name: verdict[name] for name in EVIDENCE}
         promoted = yield Task("promote", {**held, **bundle, **evidence})
         if promoted["status"] == "promoted":

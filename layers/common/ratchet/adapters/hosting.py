@@ -51,11 +51,13 @@ class SageMakerHosting:
 
     @property
     def kind(self) -> str:
-        """See the port; another size is another kind."""
+        """See the port; another size, image or role is another kind."""
         service = self._service
         if service.kind == SERVERLESS:
-            return f"{SERVERLESS}-{service.memory_mb}-{service.concurrency}"
-        return f"{service.kind}-{service.instances}-{service.key}"
+            size = f"{SERVERLESS}-{service.memory_mb}-{service.concurrency}"
+        else:
+            size = f"{service.kind}-{service.instances}-{service.key}"
+        return f"{size}-{service.image}-{service.role}"
 
     def endpoint(self, name: str) -> Endpoint | None:
         """See the port."""
@@ -71,7 +73,13 @@ class SageMakerHosting:
     def create_model(self, name: str, model_uri: str) -> None:
         """See the port. The container finds `inference.py` inside the bundle."""
         service = self._service
-        program = {"SAGEMAKER_PROGRAM": "inference.py", "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code"}
+        program = {
+            "SAGEMAKER_PROGRAM": "inference.py",
+            "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code",
+            # TorchServe would hand over JSON as objects, and start a worker per core, each of which imports torch.
+            "TS_DECODE_INPUT_REQUEST": "false",
+            "SAGEMAKER_MODEL_SERVER_WORKERS": "1",
+        }
         container = {"Image": service.image, "ModelDataUrl": model_uri, "Environment": program}
         # Serverless endpoints know no isolation.
         isolated = service.kind != SERVERLESS
@@ -133,7 +141,10 @@ class SageMakerHosting:
             answer: bytes = told["Body"].read()
         except ClientError as error:
             if error.response["Error"]["Code"] == "ModelError":
-                raise EndpointFailed(f"{endpoint}: {_said(error)}") from error
+                # A container that is just starting, or too busy, answers with another status than one that refuses.
+                refused = 400 <= int(error.response.get("OriginalStatusCode", 500)) < 500
+                kind = EndpointFailed if refused else Unavailable
+                raise kind(f"{endpoint}: {_said(error)}") from error
             raise _translated(error, endpoint) from error
         except BotoCoreError as error:
             raise Unavailable(f"{endpoint} did not answer: {error}") from error
@@ -212,5 +223,6 @@ def _translated(error: ClientError, name: str) -> BadConfiguration | Unavailable
 
 
 def _said(error: ClientError) -> str:
-    """The container's own words, where it had some."""
-    return str(error.response.get("OriginalMessage") or error.response["Error"]["Message"])
+    """The container's own words, where it had some, without the traceback that the toolkit adds."""
+    told = str(error.response.get("OriginalMessage") or error.response["Error"]["Message"])
+    return told.partition("\n")[0]

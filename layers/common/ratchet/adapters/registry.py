@@ -9,7 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from ratchet.adapters.sagemaker import CONFIG
 from ratchet.errors import BadConfiguration, Unavailable
-from ratchet.registry.package import PENDING, Package
+from ratchet.registry.package import PENDING, Package, one_line
 
 CONTENT_TYPES = ["application/json", "text/csv"]
 REFUSED = {"AccessDeniedException", "AccessDenied", "UnrecognizedClientException"}
@@ -52,7 +52,7 @@ class ModelRegistry:
                 raise
         # Others may keep theirs in the group: of several containers, or of none.
         models = [each.get("ModelDataUrl", "") for each in told.get("InferenceSpecification", {}).get("Containers", ())]
-        facts, why = told.get("CustomerMetadataProperties", {}), told.get("ApprovalDescription", "")
+        facts, why = told.get("CustomerMetadataProperties", {}), one_line(told.get("ApprovalDescription", ""))
         return Package(arn, told.get("ModelApprovalStatus", ""), facts, models[0] if len(models) == 1 else "", why)
 
     def decide(self, arn: str, status: str, why: str) -> None:

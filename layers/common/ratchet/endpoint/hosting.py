@@ -64,6 +64,10 @@ def endpoint_name(stack: str, pipeline: str) -> str:
             f"The stack's name may have {LONGEST - len(pipeline) - 1} characters for an endpoint of {pipeline} to be "
             f"named after it; '{stack}' has {len(stack)}: deploy it under a shorter one."
         )
+    if whole != whole.lower():
+        raise BadConfiguration(
+            f"'{stack}' has capital letters, which SageMaker's ARNs have not: deploy it in small ones."
+        )
     return whole
 
 

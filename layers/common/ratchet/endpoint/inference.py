@@ -1,12 +1,13 @@
 """What an endpoint runs: this file is `code/inference.py` of a bundle, beside the pipeline's own features.py.
 
 SageMaker's inference toolkit calls `model_fn` once and the other three for each request. Nothing of Ratchet is there:
-numpy, onnxruntime and the standard library. Requests and answers: docs/endpoint.md.
+numpy, onnxruntime and the standard library. Requests and answers: docs/adclick.md.
 """
 
 import csv
 import io
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -21,6 +22,9 @@ from numpy.typing import NDArray
 JSON, CSV = "application/json", "text/csv"
 MOST_ROWS = 10_000
 """Rows in a request; SageMaker takes some megabytes of it in any case."""
+LARGEST = float(np.finfo(np.float32).max)
+NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
+"""As files of records write it: Python takes `1_0` and digits of every script for numbers besides."""
 ERROR = "sagemaker_inference.errors"
 Floats = NDArray[np.float32]
 Row = Mapping[str, Any]
@@ -46,7 +50,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Answers:
-    """float64 [N] probabilities, each row's fields that are unknown, and the run that the model is of."""
+    """float64 [N] finite probabilities, each row's fields that are unknown, and the run that the model is of."""
 
     probabilities: NDArray[np.float64]
     unknown: Sequence[Sequence[str]]
@@ -68,11 +72,13 @@ def input_fn(body: str | bytes, content_type: str) -> Request:
     """What is asked. A body of another type than JSON or CSV, or of no UTF-8, is refused."""
     kind = content_type.partition(";")[0].strip().lower()
     if kind not in {JSON, CSV}:
-        _refuse(f"The body is {content_type}; send {JSON} or {CSV}.", 415)
+        _refuse(f"The body is {content_type!r:.80}; send {JSON} or {CSV}.", 415)
     try:
-        return Request(body if isinstance(body, str) else bytes(body).decode(), kind)
+        text = body if isinstance(body, str) else bytes(body).decode()
     except UnicodeDecodeError:
         _refuse("The body is no text of UTF-8.")
+    # Spreadsheets begin with the mark of the encoding.
+    return Request(text.removeprefix("\ufeff"), kind)
 
 
 def predict_fn(request: Request, model: Model) -> Answers:
@@ -81,10 +87,16 @@ def predict_fn(request: Request, model: Model) -> Answers:
         features, unknown = _encoded(request, model)
     except ValueError as error:
         _refuse(str(error))
+    except RecursionError:
+        _refuse("The body is nested too deeply.")
     if not 0 < len(features) <= MOST_ROWS:
         _refuse(f"There are {len(features)} rows; a request takes 1 to {MOST_ROWS:,}.")
     (answers,) = model.session.run(None, {model.session.get_inputs()[0].name: features})
-    return Answers(np.asarray(answers, np.float64)[:, 0], unknown, model.run_ts)
+    probabilities = np.asarray(answers, np.float64)[:, 0]
+    # JSON has no word for it, and whoever is answered one takes it for a probability.
+    if len(wrong := np.flatnonzero(~np.isfinite(probabilities))):
+        _refuse(f"row {wrong[0] + 1}: the model has no finite answer; its values are far from those trained on.")
+    return Answers(probabilities, unknown, model.run_ts)
 
 
 def output_fn(answers: Answers, accept: str) -> tuple[str, str]:
@@ -94,17 +106,14 @@ def output_fn(answers: Answers, accept: str) -> tuple[str, str]:
         return _json(answers), JSON
     if wanted & {CSV, "text/*"}:
         return _csv(answers), CSV
-    _refuse(f"Answers are {JSON} or {CSV}, not {accept}.", 406)
+    _refuse(f"Answers are {JSON} or {CSV}, not {accept!r:.80}.", 406)
 
 
 def _encoded(request: Request, model: Model) -> tuple[Floats, list[list[str]]]:
     """float32 [N, inputs], and the unknown fields per row. Raises ValueError naming the row and the field."""
     if request.kind == CSV:
         return _of_rows(_from_csv(request.text, model.about), model)
-    try:
-        told = json.loads(request.text, parse_constant=_no_constant)
-    except RecursionError as error:
-        raise ValueError("The body is nested too deeply.") from error
+    told = json.loads(request.text, parse_constant=_no_constant)
     if isinstance(told, dict) and set(told) == {"features"}:
         return _ready(told["features"], len(model.about["inputs"]))
     if isinstance(told, dict) and set(told) == {"rows"}:
@@ -123,7 +132,7 @@ def _of_rows(rows: Sequence[Row], model: Model) -> tuple[Floats, list[list[str]]
     for number, row in enumerate(rows, 1):
         if others := sorted(set(row) - fields):
             raise ValueError(
-                f"row {number}: there is no field '{others[0]:.80}'; there are {', '.join(sorted(fields))}."
+                f"row {number}: there is no field {others[0]!r:.80}; there are {', '.join(sorted(fields))}."
             )
     found: tuple[Floats, list[list[str]]] = model.features.encode(rows, about["numbers"], about["categories"])
     return found
@@ -133,15 +142,23 @@ def _ready(rows: Any, width: int) -> tuple[Floats, list[list[str]]]:
     """Inputs as the model takes them; null is one that is missing."""
     if not isinstance(rows, list) or not all(isinstance(row, list) and len(row) == width for row in rows):
         raise ValueError(f"'features' is no list of rows of {width} numbers or nulls each.")
-    if any(value is not None and type(value) not in (int, float) for row in rows for value in row):
+    numbers = [value for row in rows for value in row if value is not None]
+    if any(type(value) not in (int, float) for value in numbers):
         raise ValueError("'features' holds what is neither a number nor null.")
+    # Before they are converted: a whole number may have any number of digits.
+    if not all(-LARGEST <= value <= LARGEST for value in numbers):
+        raise ValueError("'features' holds a number that is too large for float32.")
     values = [[np.nan if value is None else float(value) for value in row] for row in rows]
     return np.array(values, np.float32).reshape(len(rows), width), [[] for _ in rows]
 
 
 def _from_csv(text: str, about: Mapping[str, Any]) -> list[Row]:
     """Rows of a table, whose first line names the fields unless it is a row of `about.fields`; empty is missing."""
-    lines = [line for line in csv.reader(io.StringIO(text)) if line]
+    try:
+        # Lines end as they like; the reader sees to it.
+        lines = [line for line in csv.reader(io.StringIO(text, newline="")) if line]
+    except csv.Error as error:
+        raise ValueError(f"The body is no CSV: {error}.") from error
     fields = list(about["fields"])
     if lines and set(lines[0]) == set(fields) and len(lines[0]) == len(fields):
         fields = lines.pop(0)
@@ -162,10 +179,9 @@ def _cell(value: str, name: str, number: int, about: Mapping[str, Any]) -> str |
         return None
     if name not in about["numbers"]:
         return value
-    try:
-        return float(value)
-    except ValueError:
-        raise ValueError(f"row {number}: '{name}' is {value!r:.80}, which is no number.") from None
+    if not NUMBER.fullmatch(value):
+        raise ValueError(f"row {number}: '{name}' is {value!r:.80}, which is no number.")
+    return float(value)
 
 
 def _json(answers: Answers) -> str:

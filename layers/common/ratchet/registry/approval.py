@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from typing import Protocol
 
-from ratchet.errors import Unavailable
+from ratchet.errors import ForeignDocument, Unavailable
 from ratchet.instants import Clock, iso
 from ratchet.keys import Keys
 from ratchet.records import record
@@ -18,6 +18,7 @@ from ratchet.store import replace as swap
 
 ATTEMPTS = 5
 STATES = {APPROVED: "approved", REJECTED: "rejected"}
+STANDING = {"waiting", "expired", *STATES.values()}
 EXPIRED_WHY = "Nobody decided in time."
 
 
@@ -59,7 +60,7 @@ def ask(
     for _ in range(ATTEMPTS):
         found = read(store, keys, package_arn)
         # The bound stands from when it was first asked: a retry does not prolong it.
-        again = found is not None and found[0].run_ts == run_ts
+        again = found is not None and (found[0].package_arn, found[0].run_ts) == (package_arn, run_ts)
         wanted = replace(found[0], tokens=_with(token, found[0]), told=False) if found and again else asked
         if _write(store, keys, wanted, found[1] if found else None):
             return wanted
@@ -99,8 +100,10 @@ def close(store: ObjectStore, keys: Keys, clock: Clock, package_arn: str, packag
     why = package.why if package and decided else EXPIRED_WHY
     for _ in range(ATTEMPTS):
         found = read(store, keys, package_arn)
-        if found is None or found[0].state != "waiting":
-            return found[0] if found else None
+        if found is None or found[0].package_arn != package_arn:
+            return None
+        if found[0].state != "waiting":
+            return found[0]
         # Whoever waited closes it, so there is nobody to be told.
         closed = replace(found[0], state=decided or "expired", decided_at=iso(clock()), why=why, told=True)
         if _write(store, keys, closed, found[1]):
@@ -114,7 +117,10 @@ def read(store: ObjectStore, keys: Keys, package_arn: str) -> tuple[Approval, st
     stored = store.get(key)
     if stored is None:
         return None
-    return record(Approval, decode(stored, key), key, instants=("asked_at", "expires_at", "decided_at")), stored.etag
+    found = record(Approval, decode(stored, key), key, instants=("asked_at", "expires_at", "decided_at"))
+    if found.state not in STANDING or not all(isinstance(token, str) for token in found.tokens):
+        raise ForeignDocument(f"{key} is no approval of Ratchet's (its state or its tokens); move it away.")
+    return found, stored.etag
 
 
 def _tell(store: ObjectStore, keys: Keys, tasks: Tasks, approval: Approval, etag: str) -> str:

@@ -1,10 +1,11 @@
 """Asking people for a decision, hearing it, and giving up: what the functions around an approval do."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from ratchet.catalog import Pipeline, load
-from ratchet.errors import NotRegistered
+from ratchet.errors import BadInput, NotRegistered
 from ratchet.instants import Clock, parse_instant
 from ratchet.registry import approval
 from ratchet.registry.approval import EXPIRED_WHY, Tasks
@@ -80,6 +81,15 @@ def ask_people(ports: Ports, pipeline: Pipeline, clock: Clock, question: Questio
         f"{pipeline.name} {question.run_ts}: approve?", _message(ports, pipeline, registered, waiting.expires_at)
     )
     return "asked"
+
+
+def package_of(event: Mapping[str, Any]) -> str:
+    """The ARN of the package that an event of EventBridge's is about. Raises BadInput for one about none."""
+    detail = event.get("detail")
+    arn = detail.get("ModelPackageArn") if isinstance(detail, Mapping) else None
+    if not isinstance(arn, str):
+        raise BadInput("The event is about no model package; nothing else is to be sent here.")
+    return arn
 
 
 def hear(ports: Ports, clock: Clock, package_arn: str, *, stack: str) -> str:

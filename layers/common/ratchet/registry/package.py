@@ -1,11 +1,12 @@
 """A package of the model registry, the port to the registry, and a run's registration: the document that names both."""
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Protocol
 
-from ratchet.errors import ForeignDocument, NotRegistered
+from ratchet.catalog import Pipeline
+from ratchet.errors import ForeignDocument, NotApproved, NotRegistered
 from ratchet.keys import Keys
 from ratchet.records import record
 from ratchet.store import ObjectStore, create, decode, encode
@@ -17,7 +18,7 @@ FACTS = ("pipeline", "run_ts", "sha256", "stack")
 
 @dataclass(frozen=True)
 class Package:
-    """A package as the registry knows it; `facts` are those of `FACTS`, `why` what was said with the last decision."""
+    """A package as the registry knows it: `facts`, those of `FACTS` and more for people; `why` of the last decision."""
 
     arn: str
     status: str
@@ -98,6 +99,21 @@ def is_of(package: Package, registered: Registration) -> bool:
     facts = {name: getattr(registered, name) for name in FACTS if name != "stack"}
     same = {name: package.facts.get(name) for name in facts} == facts
     return same and package.model_uri == registered.bundle_uri
+
+
+def insist(
+    store: ObjectStore, registry: Callable[[], Registry], pipeline: Pipeline, run_ts: str, *, stack: str
+) -> None:
+    """Lets a run's model pass where nobody signs for its pipeline, or its very package is approved at this moment.
+
+    Raises NotApproved, NotRegistered, ForeignDocument, Unavailable.
+    """
+    if not pipeline.serving.endpoint:
+        return
+    registered = registration(store, pipeline.keys, run_ts)
+    refused = check(registry().find(registered.package_arn), registered, stack)
+    if refused:
+        raise NotApproved(f"Run {run_ts} is not put into service: {refused}.")
 
 
 def check(package: Package | None, registered: Registration, stack: str) -> str | None:

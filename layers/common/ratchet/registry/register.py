@@ -68,7 +68,10 @@ def register(
     if store.head(keys.package(move.run_ts)):
         return package.standing(store, keys, move.run_ts, move.sha256)
     facts = {"pipeline": pipeline.name, "run_ts": move.run_ts, "sha256": move.sha256, "stack": stack}
-    arn = registry.create(_token(facts), move.model_uri, move.evaluation_uri, facts, _about(pipeline, move.why))
+    shown = {"card_uri": wish.card_uri, "train_uri": move.train_uri, "manifest_uri": wish.manifest_uri}
+    shown |= {"job_name": move.job_name} if move.job_name else {}
+    about = _about(pipeline, move.why)
+    arn = registry.create(_token({**facts, "about": about}), move.model_uri, move.evaluation_uri, facts | shown, about)
     registered = Registration(
         package_arn=arn,
         pipeline=pipeline.name,

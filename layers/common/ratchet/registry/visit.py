@@ -69,9 +69,16 @@ def respond(event: Mapping[str, Any], ports: Ports, clock: Clock) -> dict[str, A
 
 def _visit(event: Mapping[str, Any]) -> Visit:
     body = event.get("body") or ""
-    form = base64.b64decode(body).decode(errors="replace") if event.get("isBase64Encoded") else body
+    form = _decoded(body) if event.get("isBase64Encoded") else body
     posted = event["requestContext"]["http"]["method"] == "POST"
     return Visit(event["pathParameters"]["run"], event.get("queryStringParameters") or {}, form if posted else None)
+
+
+def _decoded(body: str) -> str:
+    try:
+        return base64.b64decode(body).decode(errors="replace")
+    except ValueError as error:
+        raise BadInput("The form cannot be read: it is no base64.") from error
 
 
 def _answer(status: int, body: str) -> dict[str, Any]:

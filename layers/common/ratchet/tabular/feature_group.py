@@ -5,8 +5,8 @@ is written twice changes nothing. Training reads what has landed, never the grou
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
-from datetime import datetime
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Protocol
@@ -15,16 +15,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ratchet.catalog import Pipeline, TabularFiles
-from ratchet.errors import BadInput, Unavailable
+from ratchet.errors import BadInput, ForeignDocument, Unavailable
 from ratchet.files import part as parts
 from ratchet.files.part import Part
+from ratchet.instants import Clock, iso, parse_instant
 from ratchet.records import record
-from ratchet.store import ObjectStore, decode, encode
+from ratchet.store import ObjectStore, create, decode, encode
+from ratchet.store import replace as swap
 from ratchet.tabular.kind import Source
 from ratchet.tabular.layout import AT, GROUP, RECORD
 
 AT_ONCE = 1000
 """Records between two entries of the ledger: what a dead invocation leaves to be written again."""
+HELD = timedelta(minutes=15)
+"""How long a writer keeps others off, from its last entry on: no invocation lives longer."""
 Record = dict[str, str]
 
 
@@ -39,27 +43,43 @@ class FeatureGroup(Protocol):
 
 @dataclass(frozen=True)
 class Written:
-    """How many records of a part the group `feature_group` has; `done` once that is all. Null: there is no group."""
+    """How many records of a part the group `feature_group` has; `done` once that is all. Null: there is no group.
+
+    `busy`: another execution writes them at this moment.
+    """
 
     done: bool
     records: int
     feature_group: str | None
+    busy: bool = False
 
 
 @dataclass(frozen=True)
 class Ledger:
-    """`features/<part>.json`: of the part made from `sources`, the group has the first `written` records."""
+    """`features/<part>.json`: of the part made from `sources`, the group has the first `written` records.
+
+    `writer` alone writes on until the instant `until`: a store that only grows would keep what two write side by side.
+    """
 
     feature_group: str
     sources: str
     written: int
     done: bool
+    writer: str
+    until: str
 
 
 def write(
-    store: ObjectStore, group: FeatureGroup | None, pipeline: Pipeline, name: str, out_of_time: Callable[[], bool]
+    store: ObjectStore,
+    group: FeatureGroup | None,
+    pipeline: Pipeline,
+    name: str,
+    clock: Clock,
+    *,
+    writer: str,
+    out_of_time: Callable[[], bool],
 ) -> Written:
-    """Writes on where the ledger stands until it is done or out of time.
+    """Writes on where the ledger stands until it is done or out of time; not while another `writer` does.
 
     Raises BadInput for a part that has not landed, Unavailable, ForeignDocument, BadConfiguration.
     """
@@ -69,24 +89,59 @@ def write(
     part = parts.read(store, keys.part_document(source.table, name))
     if part is None:
         raise BadInput(f"'{name}' has not landed; ingest its file first.")
-    ledger = _ledger(store, keys.features(name), group.name, part)
-    if ledger.done:
-        return Written(True, ledger.written, group.name)
+    book = _Book(store, keys.features(name), group.name, part, clock, writer)
+    if book.ledger.done or not book.ours():
+        return Written(book.ledger.done, book.ledger.written, group.name, busy=not book.ledger.done)
     with TemporaryDirectory() as folder:
         path = Path(folder, "part.parquet")
         if store.download(keys.part(source.table, name), path) != part.etag:
             raise Unavailable(f"'{name}' lands anew at this moment: again.")
-        for written, batch in _batches(path, ledger.written):
+        for written, batch in _batches(path, book.ledger.written):
             group.put(list(_records(batch, source)))
-            ledger = Ledger(group.name, part.sources, written, written >= part.rows)
-            store.put(keys.features(name), encode(asdict(ledger)))
-            if out_of_time() and not ledger.done:
-                return Written(False, ledger.written, group.name)
-    if not ledger.done:
-        # A part without a record.
-        ledger = Ledger(group.name, part.sources, part.rows, True)
-        store.put(keys.features(name), encode(asdict(ledger)))
-    return Written(True, ledger.written, group.name)
+            book.move(written)
+            if out_of_time() and not book.ledger.done:
+                return Written(False, written, group.name)
+    return Written(True, book.ledger.written, group.name)
+
+
+class _Book:
+    """The ledger of a part, moved by compare-and-swap. Raises ForeignDocument, Unavailable where another moved it."""
+
+    def __init__(self, store: ObjectStore, key: str, group: str, part: Part, clock: Clock, writer: str) -> None:
+        self._store, self._key, self._part, self._clock, self._writer = store, key, part, clock, writer
+        stored = store.get(key)
+        self._etag = stored.etag if stored else None
+        found = record(Ledger, decode(stored, key), key, instants=("until",)) if stored else None
+        nothing = Ledger(group, part.sources, 0, False, writer, iso(clock()))
+        # Nothing is known of another group, or of what landed before.
+        ours = found is not None and (found.feature_group, found.sources) == (group, part.sources)
+        self.ledger = found if found and ours else nothing
+        if ours and not (
+            0 <= self.ledger.written <= part.rows and self.ledger.done == (self.ledger.written == part.rows)
+        ):
+            raise ForeignDocument(f"{key} does not count its part's {part.rows:,} records; move it away.")
+
+    def ours(self) -> bool:
+        """Whether this writer writes on, which the ledger says from now on."""
+        free = self.ledger.writer == self._writer or self._clock() >= parse_instant(self.ledger.until)
+        return free and self._swap(self.ledger.written)
+
+    def move(self, written: int) -> None:
+        """The group has so many records."""
+        if not self._swap(written):
+            raise Unavailable(f"Another execution writes what {self._key} tells of: again, where that stands.")
+
+    def _swap(self, written: int) -> bool:
+        until, done = iso(self._clock() + HELD), written >= self._part.rows
+        ledger = replace(self.ledger, written=written, done=done, writer=self._writer, until=until)
+        body = encode(asdict(ledger))
+        etag = create(self._store, self._key, body) if self._etag is None else self._replaced(body, self._etag)
+        if etag is not None:
+            self.ledger, self._etag = ledger, etag
+        return etag is not None
+
+    def _replaced(self, body: bytes, etag: str) -> str | None:
+        return swap(self._store, self._key, body, etag)
 
 
 def definitions(source: TabularFiles) -> dict[str, str]:
@@ -94,15 +149,6 @@ def definitions(source: TabularFiles) -> dict[str, str]:
     kinds = {RECORD: "String", AT: "String", source.group: "String"}
     kinds |= dict.fromkeys(source.numbers, "Fractional") | dict.fromkeys(source.categories, "String")
     return kinds | {source.label: "Integral"}
-
-
-def _ledger(store: ObjectStore, key: str, group: str, part: Part) -> Ledger:
-    """Where the group stands with that very part: nothing is known of another group, or of what landed before."""
-    stored = store.get(key)
-    found = record(Ledger, decode(stored, key), key) if stored else None
-    if found is None or (found.feature_group, found.sources) != (group, part.sources):
-        return Ledger(group, part.sources, 0, False)
-    return found
 
 
 def _batches(path: Path, first: int) -> Iterator[tuple[int, pa.RecordBatch]]:

@@ -24,6 +24,8 @@ from ratchet.tabular.text import Seen, Text, header
 BLOCK_BYTES = 1 << 22
 KEPT = 1000
 """Rows set aside whose numbers are kept; all are counted."""
+MOST_TORN = 250_000
+"""Rows with another number of columns, whose numbers are all needed to tell those of the others."""
 NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?$"
 LONGEST = 64
 """Characters of a group's name, since an array has room for the longest in each row."""
@@ -47,7 +49,9 @@ class Aside:
             self.rows.append((reason, number))
 
     def tear(self, row: pyarrow.csv.InvalidRow) -> str:
-        """Arrow's handler of rows with another number of columns."""
+        """Arrow's handler of rows with another number of columns, which ends the file where they are too many."""
+        if len(self.torn) == MOST_TORN:
+            return "error"
         self.torn.append(row.number)
         self.add("another number of columns", row.number)
         return "skip"
@@ -85,6 +89,10 @@ def blocks(
                     yield _Block(block, layout, read, aside).sound(at)
                     read += block.num_rows
         except pa.ArrowException:
+            if len(aside.torn) == MOST_TORN:
+                raise SourceMismatch(
+                    f"More than {MOST_TORN:,} rows have another number of columns than the first line names: mend them."
+                ) from None
             # Its text may quote the file.
             raise SourceMismatch(f"The file is no CSV whose rows are shorter than {BLOCK_BYTES:,} bytes.") from None
         if text.lines != read + len(aside.torn) + 1:
