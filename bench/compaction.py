@@ -41,10 +41,10 @@ def write(folder: Path) -> int:
 
 def ours(files: list[Path]) -> Any:
     """The number of rows, and the sum of a sensor's means."""
-    from ratchet.catalog import Sensor
     from ratchet.sensors.hours import Hours
     from ratchet.sensors.layout import Layout
     from ratchet.sensors.samples import read
+    from ratchet.sources import Sensor
 
     layout = Layout({name: Sensor((name,), 41, 101) for name in SENSORS}, "EQUIPMENT", "Asia/Seoul")
     hours = Hours(layout)

@@ -12,14 +12,12 @@ from ratchet.adapters.registry import ModelRegistry
 from ratchet.catalog import Pipeline
 from ratchet.errors import BadInput, NotRegistered
 from ratchet.registry import approval
-from ratchet.registry.package import APPROVED, PENDING, REJECTED, Registration, is_of, registration
+from ratchet.registry.package import APPROVED, PENDING, REJECTED, Registration, is_of, reason, registration
 from ratchet.registry.register import approval_input, execution_name
-from ratchet.registry.visit import reason
 from rich.console import Console
 
 from cli.errors import FAILED, INTERRUPTED
-from cli.executions import cause_of
-from cli.follow import ENDED, Follower
+from cli.follow import ENDED, Follower, end_of
 from cli.models import invoke
 from cli.options import Session, command, pipeline_argument
 from cli.targets import Target
@@ -84,17 +82,9 @@ def follow(session: Session, execution: str) -> None:
     except KeyboardInterrupt:
         session.output.err.print("No longer following; it goes on.")
         sys.exit(INTERRUPTED)
-    document = outcome_of(execution, ended)
+    document = {"execution": execution, **end_of(ended)}
     session.output.show(document, lambda console: _show(console, document))
     sys.exit(FAILED if document["outcome"] == "failed" else 0)
-
-
-def outcome_of(execution: str, ended: dict[str, Any]) -> dict[str, Any]:
-    """What an execution came to: its output, or its error."""
-    if ended["status"] == "SUCCEEDED":
-        return {"execution": execution, **json.loads(ended["output"])}
-    told = {"error": ended.get("error") or ended["status"], "reason": cause_of(ended.get("cause") or ended["status"])}
-    return {"execution": execution, "outcome": "failed", **told}
 
 
 def execution_arn(target: Target, registered: Registration, attempt: int) -> str:

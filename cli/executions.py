@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.panel import Panel
 
 from cli.errors import ALREADY_RUNNING, FAILED, INTERRUPTED
-from cli.follow import Follower
+from cli.follow import Follower, end_of
 from cli.options import Session, command, pipeline_argument
 from cli.targets import Target
 
@@ -107,23 +107,7 @@ def _input(pipeline: str, text: str, at: str | None, resume: str | None) -> dict
 
 def _result(pipeline: str, execution: str, ended: dict[str, Any]) -> dict[str, Any]:
     seconds = (ended["stopDate"] - ended["startDate"]).total_seconds()
-    common = {"pipeline": pipeline, "execution": execution, "seconds": round(seconds, 1)}
-    if ended["status"] == "SUCCEEDED":
-        return {**common, **json.loads(ended["output"])}
-    error = ended.get("error") or ended["status"]
-    return {**common, "outcome": "failed", "error": error, "reason": cause_of(ended.get("cause") or ended["status"])}
-
-
-def cause_of(cause: str) -> str:
-    """The message in a cause: nested executions and Lambda wrap it in JSON."""
-    try:
-        document = json.loads(cause)
-    except ValueError:
-        return cause
-    if not isinstance(document, dict):
-        return cause
-    inner = document.get("errorMessage") or document.get("Cause") or document.get("cause")
-    return cause_of(inner) if isinstance(inner, str) else cause
+    return {"pipeline": pipeline, "execution": execution, "seconds": round(seconds, 1), **end_of(ended)}
 
 
 def _panel(console: Console, result: dict[str, Any]) -> None:

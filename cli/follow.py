@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from ratchet.executions import message_in
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -137,3 +138,13 @@ def _fail(step: Step, event: dict[str, Any]) -> None:
     step.error = str(details.get("error", ""))
     if event["type"] == "ExecutionFailed":
         step.state = "failed"
+
+
+def end_of(description: dict[str, Any]) -> dict[str, Any]:
+    """What an execution that has ended came to: its output, or `{outcome: failed, error, reason}`."""
+    status = description["status"]
+    if status == "SUCCEEDED":
+        output: dict[str, Any] = json.loads(description["output"])
+        return output
+    reason = message_in(description.get("cause") or status)
+    return {"outcome": "failed", "error": description.get("error") or status, "reason": reason}

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from botocore.exceptions import ClientError
+from ratchet.adapters.sagemaker_errors import is_absent
 from ratchet.endpoint.hosting import CHANGING
 
 from cli.errors import CommandError
@@ -78,7 +79,7 @@ def _tags(sagemaker: Any, arn: str) -> dict[str, str]:
     try:
         pages = list(sagemaker.get_paginator("list_tags").paginate(ResourceArn=arn))
     except ClientError as error:
-        if not _absent(error):
+        if not is_absent(error):
             raise
         pages = []
     return {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
@@ -89,13 +90,8 @@ def _packages(sagemaker: Any, group: str) -> Iterator[str]:
         for page in sagemaker.get_paginator("list_model_packages").paginate(ModelPackageGroupName=group):
             yield from (package["ModelPackageArn"] for package in page["ModelPackageSummaryList"])
     except ClientError as error:
-        if not _absent(error):
+        if not is_absent(error):
             raise
-
-
-def _absent(error: ClientError) -> bool:
-    """Whether what was asked about went meanwhile: SageMaker has no code of its own for it."""
-    return any(sign in error.response["Error"]["Message"] for sign in ("does not exist", "Could not find", "not found"))
 
 
 def _facts(sagemaker: Any, arn: str) -> dict[str, str]:

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from ratchet import catalog
-from ratchet.catalog import TabularFiles
 from ratchet.errors import BadInput, SourceMismatch
 from ratchet.instants import run_name, utc_now
+from ratchet.sources import TabularFiles
 from ratchet.store import Ambiguous, ObjectStore, PreconditionFailed
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
 from cli.buckets import empty
 from cli.errors import INTERRUPTED, CommandError
-from cli.executions import cause_of, stop_command
-from cli.follow import Follower
+from cli.executions import stop_command
+from cli.follow import Follower, end_of
 from cli.options import Session, command, pipeline_argument
 from cli.seed import require_no_run
 
@@ -182,14 +182,13 @@ def _landed(session: Session, document: dict[str, str]) -> dict[str, Any]:
     try:
         ended = Follower(states, execution).wait(session.output.err)
     except KeyboardInterrupt:
-        told = f"No longer following; it goes on landing. To stop it: {stop_command(execution)}"
-        session.output.err.print(told, markup=False)
+        stop = stop_command(execution)
+        session.output.err.print(f"No longer following; it goes on landing. To stop it: {stop}", markup=False)
         sys.exit(INTERRUPTED)
-    if ended["status"] != "SUCCEEDED":
-        error = ended.get("error") or ended["status"]
-        raise CommandError(f"{execution} failed: {error}: {cause_of(ended.get('cause') or ended['status'])}")
-    output: dict[str, Any] = json.loads(ended["output"])
-    return output
+    told = end_of(ended)
+    if told["outcome"] == "failed":
+        raise CommandError(f"{execution} failed: {told['error']}: {told['reason']}")
+    return told
 
 
 def _end(console: Console, told: dict[str, Any]) -> None:

@@ -3,9 +3,10 @@
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from ratchet.catalog import Pipeline, Tables
+from ratchet.catalog import Pipeline
 from ratchet.extraction import watermark
 from ratchet.files import part
+from ratchet.sources import Tables
 from ratchet.store import ObjectStore
 
 AT_ONCE = 16

@@ -17,8 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.errors import CommandError
-from cli.executions import cause_of
-from cli.follow import Follower
+from cli.follow import Follower, end_of
 from cli.landed import landed, told
 from cli.options import Session, command, pipeline_argument
 from cli.output import duration
@@ -103,13 +102,10 @@ def _endpoint_follows(session: Session, pipeline: str, run_ts: str) -> str:
     states, machine = session.target.client("stepfunctions"), session.target.output("DeploymentMachineArn")
     document = json.dumps({"pipeline": pipeline, "run_ts": run_ts, "champion": True})
     execution = states.start_execution(stateMachineArn=machine, input=document)["executionArn"]
-    ended = Follower(states, execution).wait(session.output.err)
-    told = json.loads(ended.get("output") or "{}")
-    if told.get("outcome") != "in_service":
-        why = told.get("reason") or cause_of(ended.get("cause") or ended["status"])
-        raise CommandError(
-            f"The pointer names {run_ts}, but its endpoint does not serve it: {why} Mend it and roll back again."
-        )
+    told = end_of(Follower(states, execution).wait(session.output.err))
+    if told["outcome"] != "in_service":
+        named = f"The pointer names {run_ts}, but its endpoint does not serve it"
+        raise CommandError(f"{named}: {told['reason']} Mend it and roll back again.")
     return str(told["endpoint"])
 
 

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.errors import CommandError
-from cli.follow import Follower
+from cli.follow import Follower, end_of
 from cli.models import invoke
 from cli.options import Session, command, pipeline_argument
 
@@ -135,9 +135,9 @@ def _batch(session: Session, pipeline: str, source: Path, output: Path) -> None:
     }
     machine = session.target.output("ScoreBatchMachineArn")
     execution = states.start_execution(stateMachineArn=machine, input=json.dumps(document))["executionArn"]
-    ended = Follower(states, execution).wait(session.output.err)
-    if ended["status"] != "SUCCEEDED":
-        raise CommandError(f"The batch {execution} ended {ended['status']}: {ended.get('cause') or ended.get('error')}")
+    ended = end_of(Follower(states, execution).wait(session.output.err))
+    if ended["outcome"] == "failed":
+        raise CommandError(f"The batch {execution} failed: {ended['error']}: {ended['reason']}")
     rows = _join(store, f"{key}/output/", output)
     told = {"rows": rows, "output": str(output), "execution": execution}
     session.output.show(told, lambda console: console.print(f"{rows:,} rows → {output}"))

@@ -9,6 +9,7 @@ import click
 from click.core import ParameterSource
 from ratchet import catalog, lease
 from ratchet.adapters.stepfunctions import StepFunctions
+from ratchet.sources import Tables
 
 from cli.buckets import empty
 from cli.errors import CommandError
@@ -139,7 +140,7 @@ def _roots(pipeline: str) -> list[str]:
 
     loaded = catalog.load(pipeline)
     source = loaded.source
-    files = [] if isinstance(source, catalog.Tables) else [marker_key(source.prefix), source.prefix]
+    files = [] if isinstance(source, Tables) else [marker_key(source.prefix), source.prefix]
     return [*files, *loaded.keys.roots()]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 from ratchet.api.paths import METHODS
+from ratchet.registry.link import PATH
 from rich.console import Console
 
 from cli.errors import CommandError
@@ -15,8 +16,7 @@ from cli.models import invoke
 from cli.options import Session, command
 from cli.targets import Target
 
-APPROVALS = "/approvals/{pipeline}/{run}"
-PREFIX, PARTS = ["", "approvals"], 4
+APPROVALS = f"{PATH}/{{pipeline}}/{{run}}"
 
 
 @click.command()
@@ -54,8 +54,8 @@ def serve(session: Session, port: int) -> None:
 
 def _answer(target: Target, event: dict[str, Any]) -> Any:
     """The function's that API Gateway would hand it to."""
-    method, path = event["requestContext"]["http"]["method"], event["rawPath"].split("/")
-    if path[:2] != PREFIX or len(path) != PARTS or method not in {"GET", "POST"}:
+    method, rest = event["requestContext"]["http"]["method"], event["rawPath"].removeprefix(f"{PATH}/").split("/")
+    if event["rawPath"] != f"{PATH}/{'/'.join(rest)}" or len(rest) != 2 or method not in {"GET", "POST"}:
         return invoke(target, "ApiFunction", event)
-    named = {"routeKey": f"{method} {APPROVALS}", "pathParameters": {"pipeline": path[2], "run": path[3]}}
+    named = {"routeKey": f"{method} {APPROVALS}", "pathParameters": {"pipeline": rest[0], "run": rest[1]}}
     return invoke(target, "ApprovalPageFunction", {**event, **named})

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pipelines.rul.features import names, of_life
 from pipelines.rul.train import KNOBS, HoursLeft
-from ratchet.catalog import Windows
+from ratchet.sources import Windows
 from ratchet.trees.bag import Bag
 
 from quality import data

@@ -17,10 +17,10 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 from ratchet import pointer
-from ratchet.api.runs import Execution
 from ratchet.api.service import Service, service
 from ratchet.catalog import Pipeline, load
 from ratchet.errors import AlreadyRunning
+from ratchet.executions import Execution
 from ratchet.sensors.kind import Source
 from ratchet.serving.bundle import write_bundle
 from ratchet.settings import settings

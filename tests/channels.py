@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from pipelines.adclick import features as adclick
 from pipelines.energy import features as energy
 from pipelines.rul import features as rul
-from ratchet.catalog import MeterFiles, Pipeline, SensorFiles, TabularFiles, load
+from ratchet.catalog import Pipeline, load
 from ratchet.instants import iso
+from ratchet.sources import MeterFiles, SensorFiles, TabularFiles
 from ratchet.tables import training_file
 
 RUN_TS = "2026-02-01T00-00-00Z"

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
-from ratchet.catalog import TabularFiles, load
+from ratchet.catalog import load
+from ratchet.sources import TabularFiles
 
 from local.deploy import Application, deploy
 from local.laptop import PARAMETERS, STACK

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 from ratchet import catalog, lease
-from ratchet.catalog import Pipeline, Table
+from ratchet.catalog import Pipeline
 from ratchet.extraction.progress import Work
 from ratchet.extraction.source import Marker, Page, PageBuilder, microseconds
 from ratchet.instants import iso, parse_instant
+from ratchet.sources import Table, Tables
 
 from tests.fakes import Clock, Executions, MemoryStore
 
@@ -87,7 +88,7 @@ class FakeSource:
 def small_pipeline(page_rows: int = 4) -> Pipeline:
     """`returns` with two narrow tables, `left` (the canary) and `right`."""
     returns = catalog.load("returns")
-    source = catalog.Tables("tables", "left", page_rows, 180, 24, {"left": LEFT, "right": RIGHT})
+    source = Tables("tables", "left", page_rows, 180, 24, {"left": LEFT, "right": RIGHT})
     return replace(returns, source=source, data=replace(returns.data, min_rows=3))
 
 

@@ -13,9 +13,10 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from ratchet.catalog import MeterFiles, Pipeline, SensorFiles, TabularFiles, load
+from ratchet.catalog import Pipeline, load
 from ratchet.files import land
 from ratchet.instants import parse_instant, run_name
+from ratchet.sources import MeterFiles, SensorFiles, TabularFiles
 from ratchet.tables.material import Order
 from ratchet.tables.prepare import prepare
 

@@ -7,21 +7,18 @@ from ratchet import wiring
 from ratchet.catalog import load
 from ratchet.errors import ChampionMoved
 from ratchet.instants import Clock, utc_now
-from ratchet.pointer import Move
-from ratchet.promote import promote
+from ratchet.promote import promote, wish_of
 from ratchet.registry.package import insist
 from ratchet.settings import settings
 
 logger = Logger()
-EVIDENCE = ("run_ts", "sha256", "job_name", "train_uri", "evaluation_uri")
 
 
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: object, ports: Any = wiring, clock: Clock = utc_now) -> dict[str, Any]:
     """Event and result: docs/contracts.md."""
     logger.append_keys(pipeline=event["pipeline"], run_ts=event["run_ts"])
-    told = {"model_uri": event["bundle_uri"], "kind": "promote", "who": event["execution"], "why": event["reason"]}
-    wish = Move(**told, **{name: event[name] for name in EVIDENCE})
+    wish = wish_of(event)
     fence = {name: event[name] for name in ("execution", "token", "champion_etag")}
     pipeline, store = load(event["pipeline"]), ports.store()
     insist(store, ports.registry, pipeline, wish.run_ts, stack=settings().stack)

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from ratchet.catalog import Pipeline, TabularFiles
+from ratchet.catalog import Pipeline
 from ratchet.gate import delong
+from ratchet.sources import TabularFiles
 from ratchet.store import ObjectStore
 from ratchet.tabular.kind import Source
 

@@ -11,8 +11,9 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
-from ratchet.catalog import MeterFiles, MeterLayout, Pipeline
+from ratchet.catalog import Pipeline
 from ratchet.instants import Clock, utc_now
+from ratchet.sources import MeterFiles, MeterLayout
 from ratchet.store import ObjectStore
 
 from local.seeding.destinations import Marker

@@ -7,9 +7,9 @@ import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from ratchet.catalog import MeterLayout
 from ratchet.errors import BadConfiguration, BadInput
 from ratchet.meters.layout import DIRECTIVES
+from ratchet.sources import MeterLayout
 
 RUN = re.compile("(?P<date>%[dmY](?:[^%]*%[dmY])*)|(?P<time>%[HMS](?:[^%]*%[HMS])*)")
 """What belongs to a date, or to a time of day, in a format."""

@@ -11,9 +11,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from ratchet.catalog import MeterFiles, Pipeline
+from ratchet.catalog import Pipeline
 from ratchet.errors import BadInput
 from ratchet.instants import Clock, utc_now
+from ratchet.sources import MeterFiles
 from ratchet.store import ObjectStore
 
 from local.seeding.destinations import Marker

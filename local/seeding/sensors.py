@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import numpy as np
-from ratchet.catalog import Pipeline, SensorFiles
+from ratchet.catalog import Pipeline
 from ratchet.errors import BadConfiguration
 from ratchet.instants import Clock, utc_now
+from ratchet.sources import SensorFiles
 from ratchet.store import ObjectStore
 
 from local.seeding import wear

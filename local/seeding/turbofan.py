@@ -12,9 +12,10 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
-from ratchet.catalog import Pipeline, SensorFiles
+from ratchet.catalog import Pipeline
 from ratchet.errors import BadConfiguration, BadInput
 from ratchet.instants import Clock, utc_now
+from ratchet.sources import SensorFiles
 from ratchet.store import ObjectStore
 
 from local.seeding.destinations import Marker

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ratchet.catalog import Table, names
+from ratchet.catalog import names
 from ratchet.errors import StaleInput
 from ratchet.extraction.source import Page, PageBuilder
 from ratchet.serving.champion import follower
+from ratchet.sources import Table
 
 from functions.score import app
 from tests.bundles import promote

@@ -6,8 +6,9 @@ import tomllib
 from typing import Any
 
 import pytest
-from ratchet.catalog import MeterFiles, SensorFiles, load, names
+from ratchet.catalog import load, names
 from ratchet.settings import Settings
+from ratchet.sources import MeterFiles, SensorFiles
 
 from tests.contract.application import (
     FUNCTIONS,

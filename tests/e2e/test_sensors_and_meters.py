@@ -8,8 +8,9 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from ratchet.catalog import MeterFiles, Pipeline, load, names
+from ratchet.catalog import Pipeline, load, names
 from ratchet.instants import iso, parse_instant, run_name, utc_now
+from ratchet.sources import MeterFiles
 from ratchet.tables.split import PARTS
 
 from tests.laptop_target import LaptopTarget, until

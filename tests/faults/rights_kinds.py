@@ -12,9 +12,10 @@ from datetime import date
 from functools import cache
 from typing import Any
 
-from ratchet.catalog import MeterFiles, Pipeline, SensorFiles, TabularFiles, load, names
+from ratchet.catalog import Pipeline, load, names
 from ratchet.files.land import SEED
 from ratchet.keys import Keys, source_archive
+from ratchet.sources import MeterFiles, SensorFiles, TabularFiles
 
 BATCH = "batch/"
 """Below it a person names the objects (docs/contracts.md, Scoring)."""

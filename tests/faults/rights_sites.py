@@ -10,9 +10,8 @@ from pathlib import Path
 from types import CodeType
 from typing import NamedTuple
 
-from ratchet.api.runs import Machine
 from ratchet.endpoint.hosting import Hosting
-from ratchet.executions import Executions
+from ratchet.executions import Executions, Machine
 from ratchet.registry.approval import Tasks
 from ratchet.registry.asking import Topic
 from ratchet.registry.package import Registry

@@ -18,12 +18,13 @@ import pytest
 from ratchet import catalog, lease
 from ratchet.adapters.rest import DEADLINE_SECONDS
 from ratchet.adapters.supabase import SupabaseSource
-from ratchet.catalog import Pipeline, Table
+from ratchet.catalog import Pipeline
 from ratchet.errors import RatchetError
 from ratchet.extraction import watermark
 from ratchet.extraction.extract import Extraction, extract
 from ratchet.extraction.progress import Work
 from ratchet.extraction.source import instant_of
+from ratchet.sources import Table
 from ratchet.tables import landing_file
 
 from local.supabase import SCHEMA, Supabase

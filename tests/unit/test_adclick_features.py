@@ -13,12 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pipelines.adclick import features
-from ratchet.catalog import TabularFiles, load
+from ratchet.catalog import load
 from ratchet.errors import BadBundle, BadInput
 from ratchet.serving.champion import Champion
 from ratchet.serving.request import File, parse
 from ratchet.serving.score import score_rows
 from ratchet.serving.service import serve
+from ratchet.sources import TabularFiles
 from ratchet.store import encode
 from ratchet.tabular.examples import about, encoded
 from ratchet.tabular.kind import Source

@@ -10,8 +10,8 @@ import pytest
 from ratchet.api import paths, problems
 from ratchet.api.documents import Problem
 from ratchet.api.routes import document
-from ratchet.api.runs import Execution
 from ratchet.errors import RatchetError, Unavailable
+from ratchet.executions import Execution
 from ratchet.instants import iso
 from ratchet.lease import Lease
 from ratchet.store import Listed, Stored, encode

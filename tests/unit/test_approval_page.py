@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ratchet.errors import LinkRefused
 from ratchet.registry.link import Signer
-from ratchet.registry.package import APPROVED, PENDING, REJECTED
+from ratchet.registry.package import APPROVED, LONGEST, PENDING, REJECTED, reason
 from ratchet.registry.page import HEADERS
-from ratchet.registry.visit import BY_LINK, LONGEST, reason, respond
+from ratchet.registry.visit import BY_LINK, respond
 from ratchet.store import decode, encode
 
 from tests.fakes import Clock

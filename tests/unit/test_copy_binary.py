@@ -4,8 +4,8 @@ import struct
 
 import pytest
 from ratchet.adapters.copy_binary import decode
-from ratchet.catalog import Table
 from ratchet.errors import SourceMismatch
+from ratchet.sources import Table
 
 TABLE = Table("ts", {"ts": "timestamp", "vector": "float32[2]", "value": "float64", "note": "text"})
 CASTS = {"ts": "timestamptz", "vector": "float4[]", "value": "float8", "note": "text"}

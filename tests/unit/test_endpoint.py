@@ -463,7 +463,7 @@ def test_an_endpoint_is_not_verified_by_a_bundle_that_was_exchanged(archive: byt
         lambda: world.bucket.delete(KEYS.model(RUN)),
     ):
         exchange()
-        with pytest.raises(EndpointFailed, match="not the bundle that was approved"):
+        with pytest.raises(BadBundle, match="not the bundle that was approved"):
             verify(world.bucket, world.hosts, PIPELINE, RUN, NAME, tmp_path)
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ratchet.catalog import Fault
 from ratchet.errors import BadConfiguration
 from ratchet.sensors.faults import faults, lives, remaining
+from ratchet.sources import Fault
 
 RULE = Fault(begins=0.5, ends=0.25, hours=2)
 NONE = np.empty(0, np.int64)

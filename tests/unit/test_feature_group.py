@@ -10,9 +10,10 @@ from datetime import UTC, datetime, timedelta
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from ratchet.catalog import Pipeline, TabularFiles
+from ratchet.catalog import Pipeline
 from ratchet.errors import BadInput, ForeignDocument, Unavailable
 from ratchet.files import land
+from ratchet.sources import TabularFiles
 from ratchet.tabular import feature_group
 from ratchet.tabular.feature_group import Written, definitions, write
 from ratchet.tabular.kind import part_name

@@ -7,13 +7,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from ratchet.catalog import Pipeline, SensorFiles
+from ratchet.catalog import Pipeline
 from ratchet.errors import BadInput, ContractError, ForeignDocument, TooManyBadRows
 from ratchet.extraction.step import Step
 from ratchet.extraction.sufficiency import check_sufficiency
 from ratchet.files import land, part
 from ratchet.files.span import before, of_month
 from ratchet.files.split import parts_of
+from ratchet.sources import SensorFiles
 from ratchet.store import encode
 from ratchet.tables.split import PARTS
 

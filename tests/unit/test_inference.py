@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ratchet.catalog import TabularFiles, load
+from ratchet.catalog import load
 from ratchet.endpoint import inference
+from ratchet.sources import TabularFiles
 from ratchet.tabular import reader
 
 from tests import bundles

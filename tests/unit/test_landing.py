@@ -9,12 +9,12 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ratchet.catalog import Table
 from ratchet.errors import BadConfiguration, ForeignDocument, Unavailable
 from ratchet.extraction.columns import changes, empty, merge, take
 from ratchet.extraction.landing import Batch, survey
 from ratchet.extraction.source import Rejected
 from ratchet.keys import Keys
+from ratchet.sources import Table
 from ratchet.tables import landing_file
 
 from tests.fakes import MemoryStore

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from ratchet.adapters.machine import StateMachine
-from ratchet.api.runs import Execution
 from ratchet.errors import AlreadyRunning, BadConfiguration, RatchetError, Unavailable
+from ratchet.executions import Execution
 
 ARN = "arn:aws:states:us-east-1:123456789012:stateMachine:stack-rul"
 NOW = datetime(2026, 11, 21, 4, tzinfo=UTC)

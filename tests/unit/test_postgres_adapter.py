@@ -8,9 +8,9 @@ import psycopg
 import pytest
 from ratchet.adapters import postgres
 from ratchet.adapters.postgres import PostgresSource
-from ratchet.catalog import Table
 from ratchet.errors import BadConfiguration, SourceMismatch, SourceRefused, Unavailable
 from ratchet.extraction.source import Marker
+from ratchet.sources import Table
 
 from tests.postgres_server import programs, running
 

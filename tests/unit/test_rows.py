@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 from ratchet.adapters.rows import Incomplete, decode_page
-from ratchet.catalog import Table
 from ratchet.errors import SourceMismatch
+from ratchet.sources import Table
 
 TABLE = Table("ts", {"ts": "timestamp", "vector": "float32[2]", "note": "text"})
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pipelines.rul.features import names, of_life
-from ratchet.catalog import Windows
 from ratchet.errors import BadInput
+from ratchet.sources import Windows
 
 SENSORS = ("temperature", "active_power", "reactive_power")
 WINDOWS = Windows([5, 10], 4, 1000)

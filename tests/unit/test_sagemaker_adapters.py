@@ -15,7 +15,8 @@ from botocore.stub import ANY, Stubber
 from ratchet.adapters.feature_group import SageMakerFeatureGroup
 from ratchet.adapters.hosting import SageMakerHosting, Service
 from ratchet.adapters.registry import ModelRegistry
-from ratchet.adapters.tasks import SnsTopic, WaitingTasks
+from ratchet.adapters.tasks import WaitingTasks
+from ratchet.adapters.topic import SnsTopic
 from ratchet.endpoint.hosting import Endpoint, config_name
 from ratchet.errors import BadConfiguration, EndpointFailed, Unavailable
 from ratchet.registry.package import APPROVED, PENDING, REJECTED, Package
@@ -140,9 +141,9 @@ def test_a_decision_is_written_with_its_reason(stub: Stub) -> None:
 def test_what_the_registry_refuses_is_no_passing_fault(stub: Stub, code: str, message: str, kind: type) -> None:
     stub("sagemaker").add_client_error("create_model_package", code, message)
     stub("sagemaker").add_client_error("update_model_package", code, message)
-    with pytest.raises(kind, match="model registry"):
+    with pytest.raises(kind, match="SageMaker does not do"):
         registry(stub).create("t", MODEL, "s3://b/e", FACTS, "about")
-    with pytest.raises(kind, match="model registry"):
+    with pytest.raises(kind, match="SageMaker does not do"):
         registry(stub).decide(ARN, APPROVED, "")
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ratchet.catalog import Table
 from ratchet.errors import BadInput, StaleInput, UnknownPipeline
 from ratchet.extraction.source import Page, PageBuilder
 from ratchet.instants import iso, parse_instant
@@ -16,6 +15,7 @@ from ratchet.serving.request import File, Rows, Slots, parse
 from ratchet.serving.score import Answer, score_rows
 from ratchet.serving.service import serve
 from ratchet.serving.slots import score_slots, table_inputs
+from ratchet.sources import Table
 
 from functions.score import app
 from tests.bundles import RUN, TARGETS, champion, graph, promote, returns, row

@@ -8,8 +8,9 @@ from collections import defaultdict
 from typing import Any
 
 import pytest
-from ratchet.catalog import TabularFiles, load
+from ratchet.catalog import load
 from ratchet.files.kind import Content
+from ratchet.sources import TabularFiles
 from ratchet.tabular.kind import Source
 
 from local.seeding.clicks import ClickReport, seed_clicks

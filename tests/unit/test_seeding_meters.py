@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 from ratchet import catalog
-from ratchet.catalog import MeterFiles
 from ratchet.errors import BadConfiguration, BadInput
 from ratchet.meters import readings
 from ratchet.meters.kind import is_meter_file
 from ratchet.meters.layout import Layout
 from ratchet.meters.readings import Aside
+from ratchet.sources import MeterFiles
 
 from local.seeding import household, meters
 from local.seeding.lines import Lines

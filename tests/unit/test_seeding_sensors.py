@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 from ratchet import catalog
-from ratchet.catalog import SensorFiles
 from ratchet.errors import BadConfiguration, Unavailable
 from ratchet.sensors import faults, samples
 from ratchet.sensors.hours import Hours
 from ratchet.sensors.machines import Machine, layout_of, machines
+from ratchet.sources import SensorFiles
 
 from local.seeding import wear
 from local.seeding.recordings import Channel, Recording, files

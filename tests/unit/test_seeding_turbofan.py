@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ratchet import catalog
-from ratchet.catalog import SensorFiles
 from ratchet.errors import BadConfiguration, BadInput
 from ratchet.sensors import samples
 from ratchet.sensors.hours import Hours
 from ratchet.sensors.machines import Machine, layout_of, machines
+from ratchet.sources import SensorFiles
 
 from local.seeding.turbofan import read, seed_engines
 from tests.fakes import MemoryStore

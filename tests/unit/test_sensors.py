@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ratchet.catalog import Sensor
 from ratchet.errors import BadConfiguration
 from ratchet.sensors import samples
 from ratchet.sensors.hours import Hours
 from ratchet.sensors.layout import Layout
 from ratchet.sensors.samples import read
+from ratchet.sources import Sensor
 
 LAYOUT = Layout(
     {"temperature": Sensor(("temp", "temperature"), 41, 101), "humidity": Sensor(("humid", "humidity"), 14.5, 85.5)},

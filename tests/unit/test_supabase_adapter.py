@@ -13,9 +13,9 @@ from ratchet.adapters import rest as rest_module
 from ratchet.adapters.prediction_table import SupabaseTable
 from ratchet.adapters.rows import Incomplete, decode_page
 from ratchet.adapters.supabase import SupabaseSource
-from ratchet.catalog import Table
 from ratchet.errors import BadConfiguration, MissingTable, SourceMismatch, SourceRefused, Unavailable
 from ratchet.extraction.source import Marker, pages
+from ratchet.sources import Table
 
 from tests.faulty_rest import Fault, Rest, serve
 

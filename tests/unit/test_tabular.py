@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ratchet.catalog import TabularFiles, load
+from ratchet.catalog import load
 from ratchet.errors import BadConfiguration, SourceMismatch, Unavailable
 from ratchet.files import land
 from ratchet.files.kind import Content
+from ratchet.sources import TabularFiles
 from ratchet.store import Listed
 from ratchet.tabular import reader, records
 from ratchet.tabular.kind import Source

@@ -1,7 +1,8 @@
 """Promotion and rollback: the two ways the pointer moves, with everything that has to hold before and after."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import islice
+from typing import Any
 
 from ratchet import lease, pointer, retention
 from ratchet.errors import BadBundle, BadInput, ChampionMoved, ContractError, ForeignDocument, UnknownRun
@@ -14,6 +15,12 @@ STAYING = ("run_ts", "model_uri", "sha256", "job_name", "train_uri", "evaluation
 """What a rollback takes over from the move that first put the model into service."""
 Verify = Callable[[Pointer], None]
 """Port: loads a bundle as a scorer would and runs its reference rows. Raises BadBundle."""
+
+
+def wish_of(event: Mapping[str, Any]) -> Move:
+    """The promotion that a step's event asks for (docs/contracts.md, `promote`)."""
+    told = {name: event[name] for name in ("run_ts", "sha256", "job_name", "train_uri", "evaluation_uri")}
+    return Move(model_uri=event["bundle_uri"], kind="promote", who=event["execution"], why=event["reason"], **told)
 
 
 def promote(

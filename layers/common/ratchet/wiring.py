@@ -7,10 +7,9 @@ from ratchet.settings import access, settings
 from ratchet.store import ObjectStore, Reader
 
 if TYPE_CHECKING:
-    from ratchet.api.runs import Machine
     from ratchet.catalog import Pipeline
     from ratchet.endpoint.hosting import Hosting
-    from ratchet.executions import Executions
+    from ratchet.executions import Executions, Machine
     from ratchet.extraction.source import Source
     from ratchet.registry.approval import Tasks
     from ratchet.registry.asking import Topic
@@ -157,7 +156,7 @@ def tasks() -> "Tasks":
 @cache
 def topic() -> "Topic":
     """Where people hear of outcomes."""
-    from ratchet.adapters.tasks import SnsTopic
+    from ratchet.adapters.topic import SnsTopic
 
     return SnsTopic(settings().topic)
 

@@ -8,8 +8,9 @@ from tempfile import TemporaryDirectory
 from typing import Any, NoReturn
 
 import numpy as np
-from ratchet.catalog import TabularFiles, load
+from ratchet.catalog import load
 from ratchet.endpoint import inference
+from ratchet.sources import TabularFiles
 
 from tests import bundles
 from tests.faults.hostile import changes

@@ -5,7 +5,6 @@ import json
 from random import Random
 from typing import Any
 
-from ratchet.catalog import Sensor
 from ratchet.errors import SourceMismatch
 from ratchet.meters.layout import Layout as MeterLayout
 from ratchet.meters.readings import Aside
@@ -14,6 +13,7 @@ from ratchet.meters.steps import Steps
 from ratchet.sensors.hours import Hours
 from ratchet.sensors.layout import Layout
 from ratchet.sensors.samples import read
+from ratchet.sources import Sensor
 
 from tests.faults.hostile import changes
 from tests.faults.hostile.target import Target, name_of

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from ratchet.adapters import copy_binary
 from ratchet.adapters.rows import Incomplete, RowReader, decode_page
-from ratchet.catalog import Table
 from ratchet.errors import SourceMismatch
 from ratchet.extraction.source import Page, PageBuilder, instant_of
+from ratchet.sources import Table
 
 from tests.faults.hostile import changes
 from tests.faults.hostile.target import Target, name_of

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from ratchet.catalog import Table
 from ratchet.errors import BadInput, ContractError, ForeignDocument
 from ratchet.extraction.columns import length
 from ratchet.extraction.source import Rejected
+from ratchet.sources import Table
 from ratchet.tables import holdout, landing_file, training_data, training_file
 
 from tests.faults.hostile import changes

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from ratchet.catalog import SensorFiles
 from ratchet.errors import ForeignDocument
 from ratchet.files import rows
 from ratchet.files.kind import Kind
@@ -18,6 +17,7 @@ from ratchet.files.land import land
 from ratchet.files.span import Span
 from ratchet.meters.kind import Source as Meters
 from ratchet.sensors.kind import Source as Sensors
+from ratchet.sources import SensorFiles
 from ratchet.tabular.kind import Source as Records
 
 from tests import filed

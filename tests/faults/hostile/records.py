@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 
-from ratchet.catalog import TabularFiles
 from ratchet.errors import SourceMismatch
+from ratchet.sources import TabularFiles
 from ratchet.tabular.kind import Source
 
 from tests import filed

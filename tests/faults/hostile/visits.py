@@ -11,9 +11,9 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 from ratchet.adapters.registry import ModelRegistry
 from ratchet.errors import ContractError
 from ratchet.registry.asking import hear, package_of
-from ratchet.registry.package import APPROVED, REJECTED
+from ratchet.registry.package import APPROVED, LONGEST, REJECTED
 from ratchet.registry.page import HEADERS
-from ratchet.registry.visit import LONGEST, respond
+from ratchet.registry.visit import respond
 
 from tests.faults.hostile import changes
 from tests.faults.hostile.target import Target, name_of

@@ -5,10 +5,10 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import numpy as np
-from ratchet.catalog import Table as Declared
 from ratchet.extraction.columns import empty
 from ratchet.extraction.source import Marker, Page, Rejected, microseconds
 from ratchet.instants import iso, parse_instant
+from ratchet.sources import Table as Declared
 
 STEP = timedelta(minutes=10)
 EVENTS = ("new", "new", "bad", "written again", "late", "very late")

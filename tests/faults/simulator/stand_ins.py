@@ -33,14 +33,15 @@ from ratchet.gate.metrics import TargetMetrics
 from ratchet.registry import asking, visit
 from ratchet.serving import champion, session
 from ratchet.source_archive import Archive
+from ratchet.sources import Table, Tables
 from ratchet.tables import dataset, joined, landing_file, set_aside
 from ratchet.tables.dataset import Dataset
 
 from tests.faults.simulator.scratch import Folder
 
 NAME = "simulated"
-LEFT = catalog.Table("ts", {"ts": "timestamp", "vector": "float32[2]"})
-RIGHT = catalog.Table("at", {"at": "timestamp", "value": "float64"})
+LEFT = Table("ts", {"ts": "timestamp", "vector": "float32[2]"})
+RIGHT = Table("at", {"at": "timestamp", "value": "float64"})
 HOLDOUT_ROWS = 64
 OVERLAP_MINUTES = 40
 OVERLAP = timedelta(minutes=OVERLAP_MINUTES)
@@ -55,7 +56,7 @@ def pipeline() -> catalog.Pipeline:
     data = replace(returns.data, features={"vector": 2}, targets={"value": "percent"}, min_rows=3)
     gate = replace(returns.gate, budgets={}, min_holdout_rows=8, min_new_holdout_rows=0)
     serving = replace(returns.serving, table="left", staleness_minutes=100_000)
-    source = catalog.Tables("tables", "left", 3, OVERLAP_MINUTES, 24, {"left": LEFT, "right": RIGHT})
+    source = Tables("tables", "left", 3, OVERLAP_MINUTES, 24, {"left": LEFT, "right": RIGHT})
     return replace(returns, name=NAME, prefix="", source=source, data=data, gate=gate, serving=serving)
 
 
@@ -180,14 +181,14 @@ def _effect(estimate: float) -> Effect:
     return Effect(estimate, estimate - 0.1, estimate + 0.1, 0.01, 0.05, 0.1, 0.05, 8)
 
 
-def write_rows(table: catalog.Table, columns: dict[str, Any]) -> bytes:
+def write_rows(table: Table, columns: dict[str, Any]) -> bytes:
     """In place of Parquet."""
     keys = columns[table.key].astype("datetime64[us]").astype(np.int64).tolist()
     rest = {name: values.tolist() for name, values in columns.items() if name != table.key}
     return json.dumps({table.key: keys, **rest}).encode()
 
 
-def read_rows(table: catalog.Table, body: bytes, key: str) -> dict[str, Any]:
+def read_rows(table: Table, body: bytes, key: str) -> dict[str, Any]:
     """In place of Parquet."""
     told = json.loads(body)
     columns: dict[str, Any] = {table.key: np.array(told[table.key], "int64").view("datetime64[us]")}

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from ratchet.catalog import Windows
 from ratchet.errors import BadInput
+from ratchet.sources import Windows
 
 POWER = ("active_power", "reactive_power")
 """Sensors that together have a power factor."""

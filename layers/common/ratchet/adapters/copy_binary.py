@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ratchet.adapters.rows import Fault, floats, within_float32
-from ratchet.catalog import Table
 from ratchet.errors import SourceMismatch
 from ratchet.extraction.columns import width
 from ratchet.extraction.source import EPOCH, MICROSECOND, Page, PageBuilder
+from ratchet.sources import Table
 
 SIGNATURE = b"PGCOPY\n\xff\r\n\0"
 BROKEN = "The database answers with no whole binary COPY of the declared columns; check db_url in the secret."

@@ -9,15 +9,14 @@ import boto3
 from botocore.client import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ratchet.adapters.registry import INVALID, REFUSED
 from ratchet.adapters.sagemaker import CONFIG
+from ratchet.adapters.sagemaker_errors import EXISTING, errors, is_absent, translated
 from ratchet.endpoint.hosting import Endpoint
-from ratchet.errors import BadConfiguration, EndpointFailed, Unavailable
+from ratchet.errors import EndpointFailed, Unavailable
 
 VARIANT = "AllTraffic"
 ASKING = Config(connect_timeout=5, read_timeout=70, retries={"mode": "standard", "max_attempts": 2})
 """A model may take 60 seconds for an answer."""
-ABSENT = ("Could not find", "does not exist", "not found")
 SERVERLESS = "serverless"
 
 
@@ -61,11 +60,11 @@ class SageMakerHosting:
 
     def endpoint(self, name: str) -> Endpoint | None:
         """See the port."""
-        with _errors(name):
+        with errors(name):
             try:
                 told = self._client.describe_endpoint(EndpointName=name)
             except ClientError as error:
-                if _absent(error):
+                if is_absent(error):
                     return None
                 raise
         return Endpoint(told["EndpointStatus"], told["EndpointConfigName"], told.get("FailureReason", ""))
@@ -110,7 +109,7 @@ class SageMakerHosting:
     def update_endpoint(self, name: str, config: str) -> None:
         """See the port. Instances change over blue/green, and back when an alarm goes off."""
         deployment = {} if self._service.kind == SERVERLESS else {"DeploymentConfig": self._blue_green()}
-        with _errors(name):
+        with errors(name):
             self._client.update_endpoint(EndpointName=name, EndpointConfigName=config, **deployment)
 
     def delete_endpoint(self, name: str) -> None:
@@ -120,7 +119,7 @@ class SageMakerHosting:
 
     def named(self, prefix: str) -> list[str]:
         """See the port."""
-        with _errors(prefix):
+        with errors(prefix):
             pages = self._client.get_paginator("list_endpoint_configs").paginate(NameContains=prefix)
             names = [config["EndpointConfigName"] for page in pages for config in page["EndpointConfigs"]]
         return [name for name in names if name.startswith(prefix)]
@@ -145,7 +144,7 @@ class SageMakerHosting:
                 refused = 400 <= int(error.response.get("OriginalStatusCode", 500)) < 500
                 kind = EndpointFailed if refused else Unavailable
                 raise kind(f"{endpoint}: {_said(error)}") from error
-            raise _translated(error, endpoint) from error
+            raise translated(error, endpoint) from error
         except BotoCoreError as error:
             raise Unavailable(f"{endpoint} did not answer: {error}") from error
         return answer
@@ -178,48 +177,24 @@ class SageMakerHosting:
 
 
 @contextmanager
-def _errors(name: str) -> Iterator[None]:
-    try:
-        yield
-    except ClientError as error:
-        raise _translated(error, name) from error
-    except BotoCoreError as error:
-        raise Unavailable(f"SageMaker did not answer about {name}: {error}") from error
-
-
-@contextmanager
 def _existing(name: str) -> Iterator[None]:
     """What is there already under that name was made from the same: names say what."""
-    with _errors(name):
+    with errors(name):
         try:
             yield
         except ClientError as error:
-            if "already exist" not in error.response["Error"]["Message"]:
+            if EXISTING not in error.response["Error"]["Message"]:
                 raise
 
 
 @contextmanager
 def _gone(name: str) -> Iterator[None]:
-    with _errors(name):
+    with errors(name):
         try:
             yield
         except ClientError as error:
-            if not _absent(error):
+            if not is_absent(error):
                 raise
-
-
-def _absent(error: ClientError) -> bool:
-    """SageMaker has no code of its own for what is not there: a ValidationException says so in its text."""
-    told = error.response["Error"]
-    return told["Code"] in {"ResourceNotFound", "ValidationException"} and any(
-        sign in told["Message"] for sign in ABSENT
-    )
-
-
-def _translated(error: ClientError, name: str) -> BadConfiguration | Unavailable:
-    code = error.response["Error"]["Code"]
-    kind = BadConfiguration if code in REFUSED | INVALID else Unavailable
-    return kind(f"SageMaker does not do what it was asked for with {name}: {error}")
 
 
 def _said(error: ClientError) -> str:

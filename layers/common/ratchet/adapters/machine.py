@@ -9,8 +9,8 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ratchet.adapters.stepfunctions import CONFIG, UNKNOWN
-from ratchet.api.runs import Execution
 from ratchet.errors import AlreadyRunning, BadConfiguration, Unavailable
+from ratchet.executions import Execution
 
 REFUSED = {"AccessDeniedException", "StateMachineDoesNotExist", "InvalidArn"}
 

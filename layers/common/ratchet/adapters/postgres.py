@@ -14,9 +14,9 @@ from psycopg import sql
 
 from ratchet.adapters import copy_binary
 from ratchet.adapters.page_limits import PageLimits, StatementTimeout
-from ratchet.catalog import Table
 from ratchet.errors import BadConfiguration, MissingTable, RatchetError, SourceMismatch, SourceRefused, Unavailable
 from ratchet.extraction.source import Marker, Page, pages
+from ratchet.sources import Table
 
 ATTEMPTS = 5
 FIRST_DELAY = 0.5

@@ -1,19 +1,16 @@
 """The registry port on SageMaker's model registry: one package group."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import boto3
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from ratchet.adapters.sagemaker import CONFIG
-from ratchet.errors import BadConfiguration, Unavailable
+from ratchet.adapters.sagemaker_errors import errors, is_absent
 from ratchet.registry.package import PENDING, Package, one_line
 
 CONTENT_TYPES = ["application/json", "text/csv"]
-REFUSED = {"AccessDeniedException", "AccessDenied", "UnrecognizedClientException"}
-INVALID = {"ValidationException", "ValidationError", "ResourceLimitExceeded"}
 
 
 class ModelRegistry:
@@ -29,7 +26,7 @@ class ModelRegistry:
         containers = [{"Image": self._image, "ModelDataUrl": model_uri}]
         types = {"SupportedContentTypes": CONTENT_TYPES, "SupportedResponseMIMETypes": CONTENT_TYPES}
         quality = {"Statistics": {"ContentType": "application/json", "S3Uri": evaluation_uri}}
-        with _errors(self._group):
+        with errors(self._group):
             made = self._client.create_model_package(
                 ModelPackageGroupName=self._group,
                 ModelPackageDescription=about,
@@ -43,11 +40,11 @@ class ModelRegistry:
 
     def find(self, arn: str) -> Package | None:
         """See the port."""
-        with _errors(arn):
+        with errors(arn):
             try:
                 told = self._client.describe_model_package(ModelPackageName=arn)
             except ClientError as error:
-                if _absent(error):
+                if is_absent(error):
                     return None
                 raise
         # Others may keep theirs in the group: of several containers, or of none.
@@ -57,23 +54,5 @@ class ModelRegistry:
 
     def decide(self, arn: str, status: str, why: str) -> None:
         """See the port."""
-        with _errors(arn):
+        with errors(arn):
             self._client.update_model_package(ModelPackageArn=arn, ModelApprovalStatus=status, ApprovalDescription=why)
-
-
-@contextmanager
-def _errors(what: str) -> Iterator[None]:
-    try:
-        yield
-    except ClientError as error:
-        told = error.response["Error"]
-        kind = BadConfiguration if told["Code"] in REFUSED | INVALID or _absent(error) else Unavailable
-        raise kind(f"The model registry does not do what it was asked for with {what}: {error}") from error
-    except BotoCoreError as error:
-        raise Unavailable(f"The model registry did not answer about {what}: {error}") from error
-
-
-def _absent(error: ClientError) -> bool:
-    """SageMaker has no one code for what is not there."""
-    told = error.response["Error"]
-    return told["Code"] in {"ResourceNotFound", "ValidationException"} and "does not exist" in told["Message"]

@@ -18,10 +18,10 @@ import simdjson
 from numpy.typing import NDArray
 
 from ratchet.adapters.sound_rows import sound_page
-from ratchet.catalog import Table
 from ratchet.errors import SourceMismatch
 from ratchet.extraction.columns import width
 from ratchet.extraction.source import Page, PageBuilder, microseconds
+from ratchet.sources import Table
 
 SAFE_SQUARES = 1e70
 """A sum of squares below this means that every value is finite and within float32."""

@@ -4,13 +4,12 @@ from typing import Any
 
 import boto3
 from botocore.client import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
-from ratchet.errors import Unavailable
+from ratchet.adapters.sagemaker_errors import errors, is_absent
 from ratchet.training import Job
 
 CONFIG = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "max_attempts": 4})
-UNKNOWN = ("Requested resource not found", "could not be found", "does not exist")
 
 
 class SageMakerJobs:
@@ -27,15 +26,14 @@ class SageMakerJobs:
 
     def find(self, name: str) -> Job | None:
         """See the port."""
-        try:
-            described = self._client.describe_training_job(TrainingJobName=name)
-            tags = self._client.list_tags(ResourceArn=described["TrainingJobArn"])["Tags"]
-        except ClientError as error:
-            if _unknown(error):
-                return None
-            raise Unavailable(f"SageMaker did not answer about {name}: {error}") from error
-        except BotoCoreError as error:
-            raise Unavailable(f"SageMaker did not answer about {name}: {error}") from error
+        with errors(name):
+            try:
+                described = self._client.describe_training_job(TrainingJobName=name)
+                tags = self._client.list_tags(ResourceArn=described["TrainingJobArn"])["Tags"]
+            except ClientError as error:
+                if is_absent(error):
+                    return None
+                raise
         return Job(
             name,
             described["TrainingJobStatus"],
@@ -45,11 +43,3 @@ class SageMakerJobs:
             described.get("HyperParameters", {}),
             {tag["Key"]: tag["Value"] for tag in tags},
         )
-
-
-def _unknown(error: ClientError) -> bool:
-    """SageMaker has no code of its own for a job that is not there: a ValidationException says so in its text."""
-    told = error.response["Error"]
-    return told["Code"] in {"ResourceNotFound", "ValidationException"} and any(
-        sign in told["Message"] for sign in (*UNKNOWN, "not found")
-    )

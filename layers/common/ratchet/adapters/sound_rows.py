@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import simdjson
 
-from ratchet.catalog import Table
 from ratchet.extraction.columns import Column, Columns, width
 from ratchet.extraction.source import Page
+from ratchet.sources import Table
 
 LIMIT = float(np.finfo(np.float32).max)
 INSTANT = re.compile(r"((?!0000)[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?)\+00:00")

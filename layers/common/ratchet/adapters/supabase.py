@@ -22,10 +22,10 @@ from ratchet.adapters.page_limits import PageLimits
 from ratchet.adapters.project import require
 from ratchet.adapters.rest import DEADLINE_SECONDS, Answer, Sleep, Transport, connections
 from ratchet.adapters.rows import decode_page, parse
-from ratchet.catalog import Table
 from ratchet.errors import MissingTable
 from ratchet.extraction.source import MICROSECOND, Marker, Page, pages
 from ratchet.instants import iso
+from ratchet.sources import Table
 
 COUNTED_ROWS = 1000
 MARKER = "ratchet_seed"

@@ -1,4 +1,4 @@
-"""The port to tasks that wait for a token, on Step Functions; and a topic to which people listen, on SNS."""
+"""The port to tasks that wait for a token, on Step Functions."""
 
 import json
 from typing import Any
@@ -30,19 +30,3 @@ class WaitingTasks:
         except BotoCoreError as error:
             raise Unavailable(f"Step Functions did not take a decision: {error}") from error
         return True
-
-
-class SnsTopic:
-    """An SNS topic."""
-
-    def __init__(self, arn: str, client: Any = None) -> None:
-        """The client is made here once."""
-        self._arn = arn
-        self._client = client or boto3.client("sns", config=CONFIG)
-
-    def tell(self, subject: str, message: str) -> None:
-        """Publishes. Raises Unavailable."""
-        try:
-            self._client.publish(TopicArn=self._arn, Subject=subject[:100], Message=message)
-        except (ClientError, BotoCoreError) as error:
-            raise Unavailable(f"The message '{subject}' could not be sent: {error}") from error

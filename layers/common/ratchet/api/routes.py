@@ -19,6 +19,7 @@ from ratchet.api.problems import MEANINGS, NotAuthorised, UnsupportedMediaType
 from ratchet.api.service import Service, service
 from ratchet.catalog import Pipeline, load
 from ratchet.errors import BadInput
+from ratchet.executions import Machine
 from ratchet.instants import Clock, iso
 from ratchet.sensors.layout import IDENTIFIER
 from ratchet.serving.champion import Champion
@@ -47,7 +48,7 @@ class Ports(Protocol):
     def files(self, pipeline: Pipeline) -> ObjectStore:
         """Where the sensors' files lie."""
 
-    def machine(self) -> runs.Machine:
+    def machine(self) -> Machine:
         """The pipeline's state machine."""
 
 

@@ -3,39 +3,16 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 from ratchet import claim, lease
 from ratchet.catalog import Pipeline
 from ratchet.errors import AlreadyRunning, UnknownRun
+from ratchet.executions import Execution, Machine, message_in
 from ratchet.instants import Clock, iso, run_name
 from ratchet.store import ObjectStore
 
 UNDER_WAY = {"RUNNING", "PENDING_REDRIVE"}
-
-
-@dataclass(frozen=True)
-class Execution:
-    """An execution as Step Functions describes it; what it has not got yet, or never will, is None."""
-
-    status: str
-    started: datetime
-    ended: datetime | None = None
-    input: str = "{}"
-    output: str | None = None
-    error: str | None = None
-    cause: str | None = None
-
-
-class Machine(Protocol):
-    """One pipeline's state machine. Raises Unavailable when it does not answer, BadConfiguration where it refuses."""
-
-    def start_execution(self, name: str, document: Mapping[str, Any]) -> None:
-        """Starts an execution; repeated with the same input, nothing. Raises AlreadyRunning for another input."""
-
-    def describe_execution(self, name: str) -> Execution | None:
-        """The execution of that name, None where nobody knows it any more."""
 
 
 @dataclass(frozen=True)
@@ -89,14 +66,8 @@ def look(machine: Machine, name: str) -> dict[str, Any]:
 
 
 def _failure(found: Execution) -> str:
-    """The error's name and the message in its cause, which Lambda and nested executions wrap in JSON."""
-    name, cause = found.error or found.status, found.cause or ""
-    while inner := _object(cause):
-        told = inner.get("errorMessage") or inner.get("Cause") or inner.get("cause")
-        if not isinstance(told, str):
-            break
-        cause = told
-    return f"{name}: {cause}" if cause else name
+    name = found.error or found.status
+    return f"{name}: {message_in(found.cause)}" if found.cause else name
 
 
 def _object(text: str | None) -> dict[str, Any]:

@@ -9,9 +9,8 @@ from typing import Any
 
 from ratchet import lease, pointer
 from ratchet.catalog import Pipeline
+from ratchet.endpoint import approved
 from ratchet.endpoint.hosting import Hosting, candidate_name, config_name, endpoint_name
-from ratchet.errors import BadBundle
-from ratchet.evaluation.candidates import digest
 from ratchet.registry import package
 from ratchet.registry.package import Registration, Registry
 from ratchet.store import ObjectStore
@@ -53,7 +52,7 @@ def stage(
     if refused:
         return Staged("not_approved", f"Run {run_ts} is not deployed: {refused}.", name)
     _check_right(store, pipeline, registered, event)
-    _check_bytes(store, registered, folder / "model.tar.gz")
+    approved.fetch(store, registered, folder / "model.tar.gz")
     config = config_name(name, run_ts, registered.sha256, hosting.kind)
     found = hosting.endpoint(name)
     previous = found.config if found else None
@@ -71,8 +70,3 @@ def _check_right(store: ObjectStore, pipeline: Pipeline, registered: Registratio
     if champion and (champion[0].run_ts, champion[0].sha256) == (registered.run_ts, registered.sha256):
         return
     lease.check(store, pipeline.keys, execution=event.get("execution") or "", token=event.get("token") or 0)
-
-
-def _check_bytes(store: ObjectStore, registered: Registration, archive: Path) -> None:
-    if store.download(store.key_of(registered.bundle_uri), archive) is None or digest(archive) != registered.sha256:
-        raise BadBundle(f"{registered.bundle_uri} is not the bundle that was approved; run the pipeline again.")

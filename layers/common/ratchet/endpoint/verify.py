@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ratchet.catalog import Pipeline
+from ratchet.endpoint import approved
 from ratchet.endpoint.hosting import Hosting
 from ratchet.errors import EndpointFailed
-from ratchet.evaluation.candidates import digest
 from ratchet.gate import checks
 from ratchet.registry import package
 from ratchet.serving.bundle import read_bundle
@@ -23,13 +23,12 @@ JSON = "application/json"
 def verify(store: ObjectStore, hosting: Hosting, pipeline: Pipeline, run_ts: str, endpoint: str, folder: Path) -> int:
     """How many reference rows the endpoint answered rightly, working in the empty `folder`.
 
-    Raises EndpointFailed where an answer is missing, another model's, or not what it must be, or the bundle is not the
-    one approved; NotRegistered, BadBundle, Unavailable.
+    Raises EndpointFailed where an answer is missing, another model's, or not what it must be, BadBundle where the
+    bundle is not the one approved; NotRegistered, Unavailable.
     """
     registered = package.registration(store, pipeline.keys, run_ts)
     archive = folder / "model.tar.gz"
-    if store.download(store.key_of(registered.bundle_uri), archive) is None or digest(archive) != registered.sha256:
-        raise EndpointFailed(f"{registered.bundle_uri} is not the bundle that was approved; run the pipeline again.")
+    approved.fetch(store, registered, archive)
     features, expected = read_bundle(archive, folder / "bundle", pipeline.name).reference()
     answers = [
         _ask(hosting, endpoint, features[start : start + ROWS_AT_ONCE], run_ts)

@@ -7,11 +7,12 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from ratchet.catalog import Pipeline, SensorFiles
+from ratchet.catalog import Pipeline
 from ratchet.evaluation.scores import Minutes, Scores
 from ratchet.evaluation.target import Target
 from ratchet.gate import quantiles
 from ratchet.gate.metrics import Floats
+from ratchet.sources import SensorFiles
 
 MOST_GROUPS = 100
 """Groups that are told, those with most rows first: a day of horizons of a quarter of an hour has 96."""

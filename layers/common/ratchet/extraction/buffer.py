@@ -5,10 +5,10 @@ from datetime import date, datetime
 
 import numpy as np
 
-from ratchet.catalog import Table
 from ratchet.extraction.columns import Columns, empty, join, length
 from ratchet.extraction.landing import Batch
 from ratchet.extraction.source import Page, Rejected, by_day, microseconds
+from ratchet.sources import Table
 
 
 class Buffer:

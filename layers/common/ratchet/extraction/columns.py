@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ratchet.catalog import Table
 from ratchet.errors import BadConfiguration
+from ratchet.sources import Table
 
 Column = NDArray[Any]
 Columns = dict[str, Column]

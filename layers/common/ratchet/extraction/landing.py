@@ -11,13 +11,13 @@ from typing import TypeVar
 
 import numpy as np
 
-from ratchet.catalog import Table
 from ratchet.errors import Unavailable
 from ratchet.extraction.columns import Column, Columns, changes, empty, length, merge, newest
 from ratchet.extraction.source import Rejected, instant_of
 from ratchet.extraction.watermark import Day
 from ratchet.instants import iso
 from ratchet.keys import Keys
+from ratchet.sources import Table
 from ratchet.store import ObjectStore, create, replace
 from ratchet.tables import landing_file
 

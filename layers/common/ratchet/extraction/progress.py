@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from ratchet import lease
-from ratchet.catalog import Pipeline, Table, Tables
+from ratchet.catalog import Pipeline
 from ratchet.extraction import watermark
 from ratchet.extraction.landing import Area, Batch, survey
 from ratchet.extraction.source import Marker, Rejected, Source, instant_of
 from ratchet.extraction.watermark import Watermark
 from ratchet.instants import Clock, iso
+from ratchet.sources import Table, Tables
 from ratchet.store import ObjectStore
 
 RESERVE_SECONDS = 60.0

@@ -9,10 +9,10 @@ from typing import Protocol
 
 import numpy as np
 
-from ratchet.catalog import Table
 from ratchet.errors import BadInput, SourceMismatch, Unavailable
 from ratchet.extraction.columns import Column, Columns, empty, length, take
 from ratchet.instants import iso, parse_instant
+from ratchet.sources import Table
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)

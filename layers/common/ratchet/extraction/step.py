@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ratchet.catalog import Pipeline, Tables
+from ratchet.catalog import Pipeline
 from ratchet.extraction.extract import extract
 from ratchet.extraction.progress import Work, stop_before
 from ratchet.extraction.source import Source
 from ratchet.instants import Clock, parse_instant
+from ratchet.sources import Tables
 from ratchet.store import ObjectStore
 
 

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ratchet.catalog import Pipeline, Tables
+from ratchet.catalog import Pipeline
 from ratchet.extraction import watermark
+from ratchet.sources import Tables
 from ratchet.store import Document, ObjectStore, decode
 
 

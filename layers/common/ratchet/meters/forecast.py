@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ratchet.catalog import MeterFiles, Pipeline
+from ratchet.catalog import Pipeline
 from ratchet.errors import BadConfiguration
 from ratchet.extraction.source import EPOCH
 from ratchet.files.kind import Examples
 from ratchet.meters.series import Series
 from ratchet.meters.steps import MICROS_PER_MINUTE
+from ratchet.sources import MeterFiles
 
 DAY_MINUTES, WEEK_MINUTES = 1440, 10080
 BASELINES = {"yesterday": DAY_MINUTES, "last_week": WEEK_MINUTES}

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ratchet.catalog import MeterFiles, Pipeline
+from ratchet.catalog import Pipeline
 from ratchet.errors import BadInput, SourceMismatch
 from ratchet.extraction.source import EPOCH, Rejected
 from ratchet.files.kind import Content, Examples
@@ -26,6 +26,7 @@ from ratchet.meters.readings import Aside, Readings
 from ratchet.meters.series import Series
 from ratchet.meters.steps import MICROS_PER_MINUTE, Steps
 from ratchet.records import record
+from ratchet.sources import MeterFiles
 from ratchet.store import Listed, ObjectStore
 
 STEPS = (15, 20, 30, 60, 120, 180, 240, 360, 720, 1440)

@@ -12,6 +12,8 @@ from ratchet.records import record
 from ratchet.store import ObjectStore, create, decode, encode
 
 PENDING, APPROVED, REJECTED = "PendingManualApproval", "Approved", "Rejected"
+LONGEST = 1024
+"""Characters that the registry takes of a text."""
 FACTS = ("pipeline", "run_ts", "sha256", "stack")
 """What a package says of itself, so that it and a run's documents can be held against each other."""
 
@@ -88,7 +90,13 @@ def standing(store: ObjectStore, keys: Keys, run_ts: str, sha256: str) -> Regist
     return found
 
 
-def one_line(text: str, longest: int = 1024) -> str:
+def reason(why: str, by: str) -> str:
+    """What stands in the registry beside a decision; a long text is cut, never who it was."""
+    who = f"({by})"
+    return f"{one_line(why, LONGEST - len(who) - 1)} {who}".strip()
+
+
+def one_line(text: str, longest: int = LONGEST) -> str:
     """A text as the registry takes it: it refuses breaks and other characters that nobody sees."""
     seen = "".join(" " if unicodedata.category(letter).startswith("C") else letter for letter in text)
     return " ".join(seen.split())[:longest]

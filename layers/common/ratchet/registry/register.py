@@ -10,13 +10,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from ratchet import lease
-from ratchet.api.runs import Machine
+from ratchet import lease, promote
 from ratchet.catalog import Pipeline
 from ratchet.errors import AlreadyRunning, ContractError
+from ratchet.executions import Machine
 from ratchet.instants import Clock, iso
 from ratchet.pointer import Move
-from ratchet.promote import check_evidence
 from ratchet.registry import package
 from ratchet.registry.package import Registration, Registry
 from ratchet.retention import EXPIRES
@@ -38,10 +37,8 @@ class Wish:
 
 def wish_of(event: Mapping[str, Any]) -> Wish:
     """The wish in the function's event (docs/contracts.md)."""
-    told = {name: event[name] for name in ("run_ts", "sha256", "job_name", "train_uri", "evaluation_uri")}
-    move = Move(model_uri=event["bundle_uri"], kind="promote", who=event["execution"], why=event["reason"], **told)
     others = ("card_uri", "holdout_uri", "manifest_uri", "execution", "token", "champion_etag")
-    return Wish(move, **{name: event[name] for name in others})
+    return Wish(promote.wish_of(event), **{name: event[name] for name in others})
 
 
 def register(
@@ -61,7 +58,7 @@ def register(
     LeaseLost, Unavailable.
     """
     move, keys = wish.move, pipeline.keys
-    evidence = check_evidence(store, move, wish.champion_etag)
+    evidence = promote.check_evidence(store, move, wish.champion_etag)
     if evidence["data"]["synthetic"] and not allow_synthetic:
         raise ContractError("A model of synthetic data is registered only where the stack says AllowSynthetic=true.")
     lease.check(store, keys, execution=wish.execution, token=wish.token)

@@ -12,13 +12,11 @@ from ratchet.instants import Clock
 from ratchet.registry import page
 from ratchet.registry.asking import Ports
 from ratchet.registry.link import Signer
-from ratchet.registry.package import APPROVED, PENDING, REJECTED, Registry, is_of, one_line, registration
+from ratchet.registry.package import APPROVED, PENDING, REJECTED, Registry, is_of, reason, registration
 from ratchet.store import ObjectStore
 
 DECISIONS = {"approve": APPROVED, "reject": REJECTED}
 BY_LINK = "by the link in the message"
-LONGEST = 1024
-"""Characters that the registry takes beside a decision."""
 
 
 @dataclass(frozen=True)
@@ -83,9 +81,3 @@ def _decoded(body: str) -> str:
 
 def _answer(status: int, body: str) -> dict[str, Any]:
     return {"statusCode": status, "headers": page.HEADERS, "body": body}
-
-
-def reason(why: str, by: str) -> str:
-    """What stands in the registry beside a decision; a long text is cut, never who it was."""
-    who = f"({by})"
-    return f"{one_line(why, LONGEST - len(who) - 1)} {who}".strip()

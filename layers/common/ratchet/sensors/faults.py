@@ -8,7 +8,7 @@ not many. Failures that somebody reported are faults whatever the sensors say. n
 import numpy as np
 from numpy.typing import NDArray
 
-from ratchet.catalog import Fault
+from ratchet.sources import Fault
 
 Hours = NDArray[np.int64]
 Flags = NDArray[np.bool_]

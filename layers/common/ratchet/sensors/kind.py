@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ratchet.catalog import Pipeline, SensorFiles
+from ratchet.catalog import Pipeline
 from ratchet.errors import BadInput
 from ratchet.files import span
 from ratchet.files.kind import Content, Examples
@@ -22,6 +22,7 @@ from ratchet.sensors import faults, samples
 from ratchet.sensors.hours import MEASURES, Hours
 from ratchet.sensors.machines import Machine, layout_of, machines
 from ratchet.sensors.samples import HOUR
+from ratchet.sources import SensorFiles
 from ratchet.store import Listed, ObjectStore
 
 AT_ONCE = 16

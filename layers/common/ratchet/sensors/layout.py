@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from ratchet.catalog import Sensor
 from ratchet.errors import BadConfiguration
+from ratchet.sources import Sensor
 
 IDENTIFIER = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.-]{0,63}")
 """Of zones and machines: they become parts of keys."""

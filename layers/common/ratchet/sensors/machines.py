@@ -10,10 +10,10 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from ratchet.catalog import Sensor, SensorFiles
 from ratchet.sensors import faults
 from ratchet.sensors.hours import Hours
 from ratchet.sensors.layout import FAILURE, Layout
+from ratchet.sources import Sensor, SensorFiles
 
 Floats = NDArray[np.float64]
 

@@ -3,13 +3,14 @@
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ratchet.catalog import Pipeline, Tables
+from ratchet.catalog import Pipeline
 from ratchet.instants import Clock
 from ratchet.serving.batch import score_file
 from ratchet.serving.champion import Champion
 from ratchet.serving.request import File, Rows, Slots
 from ratchet.serving.score import score_rows
 from ratchet.serving.slots import Feed, PredictionTable, score_slots, table_inputs
+from ratchet.sources import Tables
 from ratchet.store import ObjectStore
 
 if TYPE_CHECKING:

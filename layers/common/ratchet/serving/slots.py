@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from ratchet.catalog import Pipeline, Tables
+from ratchet.catalog import Pipeline
 from ratchet.errors import BadInput, ForeignDocument, StaleInput
 from ratchet.instants import Clock, iso, parse_instant, run_name
 from ratchet.serving.champion import Champion
 from ratchet.serving.score import Answer, shape
 from ratchet.serving.session import Floats
+from ratchet.sources import Tables
 from ratchet.store import ObjectStore, create, decode, encode, replace
 
 if TYPE_CHECKING:

@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ratchet import targets
-from ratchet.catalog import Pipeline, Tables
+from ratchet.catalog import Pipeline
 from ratchet.errors import BadConfiguration
 from ratchet.instants import iso
+from ratchet.sources import Tables
 from ratchet.tables import contract, training_file
 from ratchet.tables.contract import MICROS_PER_MINUTE, Rows
 from ratchet.tables.join import Instants, Side, common_instants, matches

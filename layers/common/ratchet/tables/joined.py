@@ -4,11 +4,12 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 
-from ratchet.catalog import Pipeline, Tables
+from ratchet.catalog import Pipeline
 from ratchet.errors import ForeignDocument
 from ratchet.extraction import watermark
 from ratchet.extraction.watermark import Watermark
 from ratchet.instants import iso, parse_instant
+from ratchet.sources import Tables
 from ratchet.store import ObjectStore
 from ratchet.tables import dataset, set_aside
 from ratchet.tables.material import Material, Order

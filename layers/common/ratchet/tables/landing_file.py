@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ratchet.catalog import Table
 from ratchet.errors import ForeignDocument
 from ratchet.extraction.columns import Column, Columns, empty, width
 from ratchet.extraction.source import Rejected
+from ratchet.sources import Table
 from ratchet.tables.numbers import TIMESTAMP, to_arrow, to_numpy
 
 ROW_GROUP = 1000

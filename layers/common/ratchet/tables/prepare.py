@@ -12,12 +12,13 @@ from typing import Any
 from uuid import uuid4
 
 from ratchet import lease
-from ratchet.catalog import Pipeline, Tables
+from ratchet.catalog import Pipeline
 from ratchet.disk import named_when_full
 from ratchet.errors import BadInput, ForeignDocument, TooManyBadRows, Unavailable
 from ratchet.files import prepare as files
 from ratchet.instants import Clock, iso
 from ratchet.retention import EXPIRES
+from ratchet.sources import Tables
 from ratchet.store import Document, ObjectStore, Versions, create, decode, encode, replace
 from ratchet.tables import contract, joined
 from ratchet.tables.dataset import Dataset

@@ -14,12 +14,13 @@ from typing import Any, Protocol
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ratchet.catalog import Pipeline, TabularFiles
+from ratchet.catalog import Pipeline
 from ratchet.errors import BadInput, ForeignDocument, Unavailable
 from ratchet.files import part as parts
 from ratchet.files.part import Part
 from ratchet.instants import Clock, iso, parse_instant
 from ratchet.records import record
+from ratchet.sources import TabularFiles
 from ratchet.store import ObjectStore, create, decode, encode
 from ratchet.store import replace as swap
 from ratchet.tabular.kind import Source
@@ -135,13 +136,11 @@ class _Book:
         until, done = iso(self._clock() + HELD), written >= self._part.rows
         ledger = replace(self.ledger, written=written, done=done, writer=self._writer, until=until)
         body = encode(asdict(ledger))
-        etag = create(self._store, self._key, body) if self._etag is None else self._replaced(body, self._etag)
+        store, key = self._store, self._key
+        etag = create(store, key, body) if self._etag is None else swap(store, key, body, self._etag)
         if etag is not None:
             self.ledger, self._etag = ledger, etag
         return etag is not None
-
-    def _replaced(self, body: bytes, etag: str) -> str | None:
-        return swap(self._store, self._key, body, etag)
 
 
 def definitions(source: TabularFiles) -> dict[str, str]:

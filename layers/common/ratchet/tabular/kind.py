@@ -11,13 +11,14 @@ from tempfile import TemporaryDirectory
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ratchet.catalog import Pipeline, TabularFiles
+from ratchet.catalog import Pipeline
 from ratchet.errors import BadConfiguration, BadInput, SourceMismatch, Unavailable
 from ratchet.extraction.source import Rejected
 from ratchet.files.kind import Content, Examples
 from ratchet.files.part import Part
 from ratchet.files.span import Span
 from ratchet.records import record
+from ratchet.sources import TabularFiles
 from ratchet.store import Listed, ObjectStore
 from ratchet.tabular import examples, reader, records
 from ratchet.tabular.layout import GROUP, RECORD, layout_of

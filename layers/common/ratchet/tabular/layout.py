@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from ratchet.catalog import TabularFiles
 from ratchet.errors import BadConfiguration
+from ratchet.sources import TabularFiles
 
 RECORD, AT, GROUP = "record_id", "event_time", "group"
 """The columns of what lands besides the attributes and the label."""
