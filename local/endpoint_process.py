@@ -4,9 +4,8 @@ It unpacks `model.tar.gz`, imports `code/inference.py` and answers on loopback: 
 /invocations by `model_fn(model_dir)`, `input_fn(body, content_type)`, `predict_fn(data, model)` and
 `output_fn(prediction, accept)`, whose answer is a body or a pair of body and content type. All four must be there.
 
-An exception is answered by its `status_code`, as the toolkit's errors have one, or its `status`; else a ValueError by
-400, the toolkit's UnsupportedFormatError by 415 from `input_fn` and 406 from `output_fn`, any other by 500. The body is
-its text.
+An exception is answered by its `status_code`, as the toolkit's errors have one, or its `status`; else the toolkit's
+UnsupportedFormatError by 415 from `input_fn` and 406 from `output_fn`, any other by 500. The body is its text.
 
 Boundary: runs alone on the Python of the endpoints, so it imports the standard library and nothing of ours.
 """
@@ -16,25 +15,19 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import os
-import re
-import subprocess
 import sys
 import tarfile
 import threading
 import traceback
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 JSON = "application/json"
 _FUNCTIONS = ("model_fn", "input_fn", "predict_fn", "output_fn")
-_MODEL = "/opt/ml/model"
-_CODE = f"{_MODEL}/code"
-# What tells pip how to install, not what.
-_OPTION = re.compile(r"--(?!requirement|constraint|editable)|-f\b")
+_CODE = "/opt/ml/model/code"
 _REFUSED = {"input_fn": 415, "output_fn": 406}
 
 Reply = tuple[int, str, bytes]
@@ -44,42 +37,6 @@ def unpack(archive: Path, folder: Path) -> None:
     """Unpack a bundle. Raises tarfile.TarError for no archive, or one that leaves its folder."""
     with tarfile.open(archive, "r:gz") as opened:
         opened.extractall(folder, filter="data")
-
-
-def install(code: Path, target: Path) -> None:
-    """Install what `requirements.txt` names and this Python lacks into `target`, from the bundle's wheels alone.
-
-    Dependencies are not followed: as on AWS with --no-index, every wheel that is needed is in the bundle, and named.
-    Raises RuntimeError with pip's own reason.
-    """
-    listed = code / "requirements.txt"
-    lines = [line.strip() for line in listed.read_text().splitlines()] if listed.exists() else []
-    wanted = [line for line in lines if _OPTION.match(line) or _is_missing(line)]
-    if all(_OPTION.match(line) for line in wanted):
-        return
-    # Beside the original, since --find-links is relative to the file, or says where a container has the bundle.
-    missing = code / "requirements-missing.txt"
-    missing.write_text("\n".join(wanted).replace(_MODEL, str(code.parent)))
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--no-index", "--no-deps"]
-    command = [*pip, "--target", str(target), "-r", missing.name]
-    ran = subprocess.run(command, cwd=code, capture_output=True, text=True, check=False)  # noqa: S603 - our own command
-    if ran.returncode != 0:
-        said = [line for line in ran.stderr.splitlines() if line.startswith("ERROR")] or ["pip gave no reason"]
-        raise RuntimeError(f"code/requirements.txt cannot be installed: {said[-1]}")
-
-
-def _is_missing(line: str) -> bool:
-    """Whether a line names a distribution, or a wheel of one, that this Python does not have."""
-    requirement = line.split("#")[0].strip()
-    name = re.match(r"[A-Za-z0-9._]+(-[A-Za-z0-9._]+)*", requirement)
-    if name is None:
-        return bool(requirement)
-    wheel = requirement.endswith(".whl")
-    try:
-        metadata.distribution(Path(requirement).name.split("-")[0] if wheel else name[0])
-    except metadata.PackageNotFoundError:
-        return True
-    return False
 
 
 def load(code: Path, program: str) -> ModuleType:
@@ -132,7 +89,7 @@ def status(error: Exception, step: str) -> int:
         return own
     if type(error).__name__ == "UnsupportedFormatError":
         return _REFUSED.get(step, 500)
-    return 400 if isinstance(error, ValueError) else 500
+    return 500
 
 
 def server(handlers: Handlers) -> ThreadingHTTPServer:
@@ -167,16 +124,17 @@ def main() -> None:
     """Make the bundle ready, then serve; the port goes into a file, by which the starter knows it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--archive", type=Path, required=True, help="model.tar.gz")
-    parser.add_argument("--folder", type=Path, required=True, help="where to unpack and install")
+    parser.add_argument("--folder", type=Path, required=True, help="where to unpack")
     parser.add_argument("--port-file", type=Path, required=True, help="written when the endpoint answers")
     given = parser.parse_args()
     if os.environ.get("SAGEMAKER_SUBMIT_DIRECTORY", _CODE) != _CODE:
         sys.exit(f"SAGEMAKER_SUBMIT_DIRECTORY must be {_CODE}: the laptop target serves the bundle's own code.")
-    model, packages = given.folder / "model", given.folder / "packages"
+    model, code = given.folder / "model", given.folder / "model/code"
     unpack(given.archive, model)
-    install(model / "code", packages)
-    sys.path[:0] = [str(model / "code"), str(packages)]
-    handlers = Handlers(load(model / "code", os.environ.get("SAGEMAKER_PROGRAM", "inference.py")), model)
+    if (code / "requirements.txt").exists():
+        sys.exit("code/requirements.txt: the laptop target installs nothing; put what is needed into the bundle.")
+    sys.path.insert(0, str(code))
+    handlers = Handlers(load(code, os.environ.get("SAGEMAKER_PROGRAM", "inference.py")), model)
     with server(handlers) as serving:
         part = given.port_file.with_suffix(".part")
         part.write_text(str(serving.server_address[1]))

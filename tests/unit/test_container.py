@@ -40,9 +40,6 @@ def test_the_code_the_features_and_the_wheels_are_there(tmp_path: Path) -> None:
     assert (code / "inference.py").read_bytes() == Path(str(inference.__file__)).read_bytes()
     assert (code / "features.py").read_bytes() == FEATURES.read_bytes()
     assert sorted(path.name for path in (code / "wheels").iterdir()) == NAMES
-    lines = (code / "requirements.txt").read_text().splitlines()
-    assert lines[:2] == ["--no-index", "--find-links /opt/ml/model/code/wheels"]
-    assert lines[2:] == [f"{name}=={version}" for name, version in container.NEEDS.items()]
     assert "--no-index" not in pip.commands[0]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from local.endpoint_process import Handlers, install, load, status
+from local.endpoint_process import Handlers, load, status
 
 
 class UnsupportedFormatError(Exception):
@@ -24,7 +24,7 @@ class Refused(ValueError):
 @pytest.mark.parametrize(
     ("error", "step", "expected"),
     [
-        (ValueError("bad"), "predict_fn", 400),
+        (ValueError("bad"), "predict_fn", 500),
         (Teapot("bad"), "input_fn", 418),
         (Refused("bad"), "output_fn", 406),
         (KeyError("bug"), "input_fn", 500),
@@ -64,31 +64,6 @@ def test_body_types_and_model_go_through_the_four_functions() -> None:
 )
 def test_an_answer_is_a_body_or_a_body_with_its_type(given: Any, expected: tuple[int, str, bytes]) -> None:
     assert handlers(lambda prediction, accept: given).invoke(b"", "a/b", "a/b") == expected
-
-
-def requirements(tmp_path: Path, text: str) -> Path:
-    (tmp_path / "requirements.txt").write_text(text)
-    return tmp_path
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        pytest.param("", id="nothing"),
-        pytest.param("--no-index\n--find-links wheels\n-f wheels\n# a word\n", id="options and words"),
-        pytest.param("numpy==0.0.1\nNumPy; python_version > '3'\n", id="what is there in another version"),
-        pytest.param("./wheels/numpy-0.0.1-py3-none-any.whl\n", id="a wheel of what is there"),
-    ],
-)
-def test_what_is_there_is_not_installed(tmp_path: Path, text: str) -> None:
-    install(requirements(tmp_path, text), tmp_path / "packages")
-    assert not (tmp_path / "packages").exists()
-
-
-@pytest.mark.parametrize("text", ["nowhere-at-all==1.0", "-r more.txt", "./wheels/nowhere-1.0-py3-none-any.whl"])
-def test_what_is_missing_and_has_no_wheel_is_an_error_with_pips_reason(tmp_path: Path, text: str) -> None:
-    with pytest.raises(RuntimeError, match=r"requirements\.txt cannot be installed: ERROR"):
-        install(requirements(tmp_path, text), tmp_path / "packages")
 
 
 def test_a_program_lacking_functions_is_refused_by_their_names(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -181,3 +182,18 @@ def test_another_type_than_json_or_csv_is_refused_by_its_status(
     with pytest.raises(ValueError, match="image/png") as caught:
         ask(model, ",".join(str(ROW[name]) for name in FIELDS), kind, accept)
     assert caught.value.status == status  # type: ignore[attr-defined]
+
+
+def test_what_the_image_lacks_comes_out_of_the_wheels_and_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    for name, text in (("lacking", "import json\nVALUE = 7\n"), ("json", "raise RuntimeError\n")):
+        with zipfile.ZipFile(tmp_path / f"{name}-1-py3-none-any.whl", "w") as wheel:
+            wheel.writestr(f"{name}.py", text)
+    found = inference.shipped("lacking", tmp_path)
+    assert (found.VALUE, inference.shipped("json", tmp_path)) == (7, json)
+
+
+def test_what_no_wheel_brings_is_missed_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    with pytest.raises(ModuleNotFoundError, match="nowhere_at_all"):
+        inference.shipped("nowhere_at_all", tmp_path)

@@ -126,7 +126,7 @@ SOUND = {
     "model.onnx": block("model.onnx", b"onnx"),
     "reference.npz": block("reference.npz", references.SOUND),
 }
-CODE = ["code/inference.py", "code/features.py", "code/requirements.txt", "code/wheels/a-1-py3-none-any.whl"]
+CODE = ["code/inference.py", "code/features.py", "code/wheels/a-1-py3-none-any.whl"]
 
 
 def _packed(*blocks: bytes, **members: bytes) -> bytes:

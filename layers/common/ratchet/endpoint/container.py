@@ -1,7 +1,7 @@
 """What an endpoint needs besides the model goes into the bundle: so what is approved is all that is ever served.
 
-Runs inside a training job. SageMaker's PyTorch inference image installs `code/requirements.txt` when an endpoint
-starts, from the wheels beside it and from no index.
+Runs inside a training job. SageMaker's PyTorch inference image lacks ONNX Runtime; inference.py takes it from wheels
+beside it, so that nothing is installed when an endpoint starts: there may be no network, and no place to write to.
 """
 
 import shutil
@@ -23,7 +23,6 @@ NEEDS = {
 IMAGE = ("--python-version", "3.12", "--implementation", "cp", "--abi", "cp312", "--abi", "abi3", "--abi", "none")
 PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64", "any")
 """The Python and the platform of the inference image, which need not be the training image's."""
-REQUIREMENTS = "--no-index\n--find-links /opt/ml/model/code/wheels\n"
 
 
 def write(
@@ -39,7 +38,6 @@ def write(
     shutil.copyfile(Path(__file__).with_name("inference.py"), code / "inference.py")
     shutil.copyfile(features, code / "features.py")
     pinned = [f"{name}=={version}" for name, version in needs.items()]
-    (code / "requirements.txt").write_text(REQUIREMENTS + "".join(f"{each}\n" for each in pinned))
     place = ["--no-index", "--find-links", str(shipped)] if _has_all(shipped, needs) else []
     platforms = [part for name in PLATFORMS for part in ("--platform", name)]
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]

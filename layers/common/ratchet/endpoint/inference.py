@@ -1,22 +1,25 @@
 """What an endpoint runs: this file is `code/inference.py` of a bundle, beside the pipeline's own features.py.
 
 SageMaker's inference toolkit calls `model_fn` once and the other three for each request. Nothing of Ratchet is there:
-numpy, onnxruntime and the standard library. Requests and answers: docs/adclick.md.
+numpy, ONNX Runtime from the wheels beside this file, and the standard library. Requests and answers: docs/adclick.md.
 """
 
 import csv
 import io
 import json
 import re
+import sys
+import tempfile
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
+from importlib import import_module, invalidate_caches
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 JSON, CSV = "application/json", "text/csv"
@@ -34,7 +37,7 @@ Row = Mapping[str, Any]
 class Model:
     """A session, and what `bundle.json` says: of which run the model is, and how its inputs are meant."""
 
-    session: onnxruntime.InferenceSession
+    session: Any
     run_ts: str
     about: dict[str, Any]
     features: ModuleType
@@ -59,6 +62,7 @@ class Answers:
 
 def model_fn(model_dir: str) -> Model:
     """The model in the folder of an unpacked bundle."""
+    onnxruntime = shipped("onnxruntime", Path(__file__).with_name("wheels"))
     # Requests come side by side, which suits the processors better than threads within one of a few rows.
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -66,6 +70,21 @@ def model_fn(model_dir: str) -> Model:
     path = str(Path(model_dir, "model.onnx"))
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     return Model(session, document["run_ts"], document["about"], import_module("features"))
+
+
+def shipped(name: str, wheels: Path) -> ModuleType:
+    """A module that the image may lack, then out of the wheels, unpacked where any container may write.
+
+    They come last on the path: what the image has besides stays its own.
+    """
+    if find_spec(name) is None:
+        folder = tempfile.mkdtemp()
+        for wheel in sorted(wheels.glob("*.whl")):
+            with zipfile.ZipFile(wheel) as packed:
+                packed.extractall(folder)
+        sys.path.append(folder)
+        invalidate_caches()
+    return import_module(name)
 
 
 def input_fn(body: str | bytes, content_type: str) -> Request:

@@ -24,7 +24,7 @@ from ratchet.serving.bundle_document import check_document
 MIB = 1 << 20
 LIMITS = {"bundle.json": MIB, "model.onnx": 256 * MIB, "model.pth": 256 * MIB, "reference.npz": 16 * MIB}
 """The members that serving reads, with their greatest size in bytes."""
-CODE = re.compile(r"code/(inference\.py|features\.py|requirements\.txt|wheels/[A-Za-z0-9_.+-]{1,200}\.whl)")
+CODE = re.compile(r"code/(inference\.py|features\.py|wheels/[A-Za-z0-9_.+-]{1,200}\.whl)")
 LARGEST_CODE = 64 * MIB
 """What an endpoint runs and nothing here ever does: such members are read over. No other is allowed."""
 FOLDERS = {"", ".", "code", "code/wheels"}
