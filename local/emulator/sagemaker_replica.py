@@ -26,6 +26,7 @@ STARTUP_SECONDS = 180.0
 """What SageMaker gives a serverless container until it must answer /ping."""
 INVOKE_SECONDS = 60.0
 _PAUSE = 0.05
+_ENDING_SECONDS = 2
 
 
 class Unhealthy(Exception):
@@ -79,6 +80,9 @@ class Replica:
             response = connection.getresponse()
             return response.status, response.headers.get("Content-Type", ""), response.read()
         except (OSError, http.client.HTTPException) as error:
+            if not isinstance(error, TimeoutError):
+                # What ended there takes its guard along a moment later: the next request is to see it.
+                self._process.wait(_ENDING_SECONDS)
             raise NoAnswer(f"{type(error).__name__}: {error}") from error
         finally:
             connection.close()
