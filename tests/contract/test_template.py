@@ -21,6 +21,7 @@ from tests.contract.application import (
     lint,
     logical_id,
     of_type,
+    placeholders,
 )
 
 GLOBALS = TEMPLATE["Globals"]["Function"]
@@ -55,6 +56,24 @@ def test_a_new_layer_reaches_the_alias_that_the_machines_call() -> None:
     layers = of_type("AWS::Serverless::LayerVersion")
     assert layers
     assert {name for name, layer in layers.items() if not layer["Properties"].get("PublishLambdaVersion")} == set()
+
+
+@each_function
+def test_another_value_of_a_parameter_reaches_the_alias(name: str) -> None:
+    told, own = GLOBALS["Environment"], DEPLOYED[name]["Properties"].get("Environment", {})
+    # Just what the environment does: the same function under another description is no new version.
+    assert parameters_in(DEPLOYED[name]["Properties"]["VersionDescription"]) == parameters_in([told, own])
+
+
+def parameters_in(value: Any) -> set[str]:
+    """The parameters that a value depends on, through conditions as well."""
+    if isinstance(value, list):
+        return set().union(*(parameters_in(each) for each in value))
+    if not isinstance(value, dict):
+        return placeholders(value) & set(TEMPLATE["Parameters"]) if isinstance(value, str) else set()
+    found = parameters_in(list(value.values()))
+    found |= {value["Ref"]} & set(TEMPLATE["Parameters"]) if "Ref" in value else set()
+    return found | (parameters_in(TEMPLATE["Conditions"][value["Fn::If"][0]]) if "Fn::If" in value else set())
 
 
 @each_function
