@@ -7,11 +7,10 @@ from typing import Any
 
 import click
 from botocore.exceptions import ClientError
-from ratchet import catalog
+from ratchet import catalog, pointer
 from ratchet.adapters.registry import ModelRegistry
 from ratchet.catalog import Pipeline
 from ratchet.errors import BadInput, NotRegistered
-from ratchet.registry import approval
 from ratchet.registry.package import APPROVED, PENDING, REJECTED, Registration, is_of, reason, registration
 from ratchet.registry.register import approval_input, execution_name
 from rich.console import Console
@@ -65,11 +64,10 @@ def reject(session: Session, pipeline: str, run_ts: str, why: str) -> None:
     if not why.strip():
         raise BadInput('A rejection needs a reason: --why "what is wrong".')
     registered = registration(target.store, signed.keys, run_ts)
-    status = _status(target, registered)
-    found = approval.read(target.store, signed.keys, registered.package_arn)
-    if status == APPROVED and found is not None and found[0].state == "approved":
-        raise BadInput(f"Run {run_ts} was approved already; to take it out of service: ratchet rollback {pipeline}.")
-    if status != REJECTED:
+    champion = pointer.read(target.store, signed.keys)
+    if champion and champion[0].run_ts == run_ts:
+        raise BadInput(f"Run {run_ts} is in service; to take it out of service: ratchet rollback {pipeline}.")
+    if _status(target, registered) != REJECTED:
         _decide(target, registered, REJECTED, why)
     document = {"pipeline": pipeline, "run_ts": run_ts, "status": REJECTED, "package_arn": registered.package_arn}
     session.output.show(document, lambda console: console.print(f"[yellow]Rejected[/] {pipeline} {run_ts}"))

@@ -10,9 +10,12 @@ from typing import Any
 
 import click
 from ratchet import catalog, claim, errors, lease, pointer
+from ratchet.catalog import Pipeline
 from ratchet.errors import UnknownRun
 from ratchet.instants import parse_instant, utc_now
-from ratchet.store import decode
+from ratchet.registry import approval
+from ratchet.registry.package import registration
+from ratchet.store import ObjectStore, decode
 from rich.console import Console
 from rich.table import Table
 
@@ -129,14 +132,25 @@ def _status(target: Target, name: str) -> dict[str, Any]:
     run = newest.rpartition("/")[2].removesuffix(".json") if newest else None
     standing = claim.read(store, pipeline.keys, run) if run else None
     data = store.get(pipeline.keys.train_latest())
+    waiting = _approval(store, pipeline, run) if run and pipeline.serving.endpoint else None
     return {
         "pipeline": name,
         "champion": asdict(champion[0]) if champion else None,
         "last_run": asdict(standing[0]) if standing else None,
+        "approval": waiting,
         "lease": asdict(held[0]) if held else None,
         "landed": landed(store, pipeline),
         "data": decode(data, pipeline.keys.train_latest()) if data else None,
     }
+
+
+def _approval(store: ObjectStore, pipeline: Pipeline, run: str) -> dict[str, Any] | None:
+    """How the decision about a run's model stands, None where nobody was asked."""
+    if store.head(pipeline.keys.package(run)) is None:
+        return None
+    found = approval.read(store, pipeline.keys, registration(store, pipeline.keys, run).package_arn)
+    names = ("run_ts", "state", "expires_at", "decided_at", "why")
+    return {name: getattr(found[0], name) for name in names} if found else None
 
 
 def _show_status(console: Console, rows: list[dict[str, Any]]) -> None:
@@ -148,6 +162,9 @@ def _show_status(console: Console, rows: list[dict[str, Any]]) -> None:
         grid.add_row("  champion", champion["run_ts"] if champion else "none yet", age)
         if run:
             grid.add_row("  last run", run["run_ts"], (run["outcome"] or run["state"]).replace("_", " "))
+        if asked := row["approval"]:
+            until = f" until {asked['expires_at']}" if asked["state"] == "waiting" else ""
+            grid.add_row("  approval", asked["run_ts"], f"{asked['state']}{until}")
         for table, facts in row["landed"].items():
             grid.add_row("  landed", table, told(facts))
         if data:

@@ -113,9 +113,9 @@ class World:
         given = (self.bucket, self.packages, PIPELINE, self.clock, wish_of(self.event(**changed)))
         return register(*given, stack=STACK, allow_synthetic=allow_synthetic)
 
-    def promoted_before(self) -> None:
-        """The run was in service, and another one is by now."""
-        for seq, run in ((1, RUN), (2, "2026-11-21T05-00-00Z")):
+    def promoted_before(self, in_service: str = "2026-11-21T05-00-00Z") -> None:
+        """The run was in service, and another one is by now, or itself again."""
+        for seq, run in ((1, RUN), (2, in_service)):
             told = {"model_uri": self.bucket.uri(KEYS.model(run)), "run_ts": run, "job_name": "job"}
             told |= {"train_uri": self.bucket.uri(KEYS.train(run)), "updated_at": iso(NOW), "sha256": self.sha256}
             told |= {"seq": seq, "previous": RUN if seq > 1 else None, "previous_seq": seq - 1 or None}

@@ -271,20 +271,24 @@ def test_a_rejected_model_is_never_deployed(laptop: LaptopTarget, rejected: dict
 
 @pytest.fixture(scope="module")
 def forgotten(laptop: LaptopTarget, people: Queue, rejected: Any) -> dict[str, Any]:
-    """A model about which nobody decides for a minute."""
+    """A model about which nobody decides for a minute; meanwhile a run in a stack that allows nothing synthetic."""
     deployed(laptop, ApprovalSeconds="60")
     # Rows that no test has judged yet.
     uploaded(laptop, "further", impressions(11, 3000, 1500))
     with waiting(laptop) as followed:
         package = laptop.document(KEYS.package(followed.run_ts))["package_arn"]
         asking = made(laptop)
+        deployed(laptop, AllowSynthetic="false")
+        uploaded(laptop, "last", impressions(13, 3000, 1500))
+        strict, after = laptop.ratchet("run", "adclick"), made(laptop)
         ended = followed.ended()
     people.read()
     sagemaker = laptop.client("sagemaker")
     status = sagemaker.describe_model_package(ModelPackageName=package)["ModelApprovalStatus"]
     sagemaker.update_model_package(ModelPackageArn=package, ModelApprovalStatus="Approved")
     late = until(lambda: [body for body in people.read() if "too late" in body])
-    return {"ended": ended, "status": status, "late": late, "package": package, "asking": asking}
+    told = {"ended": ended, "status": status, "late": late, "package": package}
+    return {**told, "strict": strict, "asking": asking, "after": after}
 
 
 def test_what_nobody_decides_expires_and_a_late_approval_changes_nothing(
@@ -297,6 +301,14 @@ def test_what_nobody_decides_expires_and_a_late_approval_changes_nothing(
     assert laptop.etag(KEYS.pointer()) is None
     assert served_by(laptop) == rejected["served"]
     assert {**made(laptop), "Package": []} == {**forgotten["asking"], "Package": []}
+
+
+def test_a_stack_that_allows_nothing_synthetic_refuses_such_a_model(
+    laptop: LaptopTarget, forgotten: dict[str, Any]
+) -> None:
+    strict = forgotten["strict"]
+    assert (strict["outcome"], "The data is synthetic" in strict["reason"]) == ("kept_champion", True), strict["reason"]
+    assert forgotten["after"] == forgotten["asking"]
 
 
 def test_the_stack_is_destroyed_whole_and_deploys_again(laptop: LaptopTarget, people: Queue, forgotten: Any) -> None:

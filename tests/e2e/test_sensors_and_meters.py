@@ -88,7 +88,7 @@ def write(laptop: LaptopTarget, day: str, name: str, *more: bytes) -> None:
 
 
 def test_before_a_run_nothing_has_landed_or_been_trained(machines: dict[str, Any]) -> None:
-    blank = {"champion": None, "last_run": None, "lease": None, "landed": {}, "data": None}
+    blank = {"champion": None, "last_run": None, "approval": None, "lease": None, "landed": {}, "data": None}
     assert machines["status"] == {"pipeline": "rul", **blank}
 
 

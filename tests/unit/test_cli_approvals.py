@@ -2,17 +2,21 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from ratchet.claim import Claim
+from ratchet.instants import iso
 from ratchet.registry.asking import EXPIRED_WHY
 from ratchet.registry.package import APPROVED, REJECTED
 from ratchet.registry.register import approval_input, execution_name
+from ratchet.store import encode
 
 from tests.fake_sagemaker import Packages
-from tests.signed import RUN, World
+from tests.signed import EXECUTION, KEYS, RUN, World
 from tests.unit.test_cli_commands import OUTPUTS, FakeTarget, Lambda, ratchet
 
 MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:ratchet-approval"
@@ -253,15 +257,18 @@ def test_a_rejection_names_who_and_why_once(signing: Signing) -> None:
     assert why.startswith("too good to be true (by ")
 
 
-def test_an_approval_that_nobody_has_heard_yet_can_be_taken_back(signing: Signing) -> None:
+@pytest.mark.parametrize("heard", [False, True])
+def test_an_approval_can_be_taken_back_until_its_model_is_in_service(signing: Signing, heard: bool) -> None:
     signing.world.approve(signing.arn)
+    if heard:
+        signing.world.hear(signing.arn)
     assert signing.call("reject", "adclick", RUN, "--why", "wait").exit_code == 0
     assert signing.world.package(signing.arn).status == REJECTED
 
 
-def test_after_an_approval_that_was_heard_only_a_rollback_helps(signing: Signing) -> None:
+def test_what_is_in_service_is_rolled_back_and_not_rejected(signing: Signing) -> None:
     signing.world.approve(signing.arn)
-    signing.world.hear(signing.arn)
+    signing.world.promoted_before(in_service=RUN)
     result = signing.call("reject", "adclick", RUN, "--why", "wait")
     assert (result.exit_code, signing.world.package(signing.arn).status) == (2, APPROVED)
     assert "ratchet rollback adclick" in result.stderr
@@ -314,3 +321,14 @@ def test_a_detached_run_does_not_wait_for_anybody() -> None:
     result = signing.call("run", "adclick", "--detach", "--json")
     assert (result.exit_code, set(json.loads(result.stdout))) == (0, {"execution"})
     assert "Waiting for a person" not in result.stderr
+
+
+def test_status_tells_how_the_decision_about_the_last_run_stands(signing: Signing) -> None:
+    stored = Claim(RUN, EXECUTION, 1, "ended", "pending_approval", iso(NOW), iso(NOW), False)
+    signing.world.bucket.put(KEYS.claim(RUN), encode(asdict(stored)))
+    waiting = " ".join(signing.call("status").stdout.split())
+    signing.world.reject(signing.arn)
+    signing.world.hear(signing.arn)
+    (after,) = (row for row in json.loads(signing.call("status", "--json").stdout) if row["pipeline"] == "adclick")
+    assert f"approval {RUN} waiting until 2026-11-21T05:30:00Z" in waiting
+    assert (after["approval"]["state"], after["approval"]["why"]) == ("rejected", "no")

@@ -211,7 +211,8 @@ def test_status_before_anything_ran_names_every_pipeline() -> None:
     assert [row["pipeline"] for row in told] == catalog.names()
     for row in told:
         name = row.pop("pipeline")
-        assert row == {"champion": None, "last_run": None, "lease": None, "landed": {}, "data": None}, name
+        nothing = {"champion": None, "last_run": None, "approval": None, "lease": None, "landed": {}, "data": None}
+        assert row == nothing, name
 
 
 def test_rollback_asks_the_function_and_shows_the_move() -> None:
