@@ -1,10 +1,8 @@
 """The step "evaluate" over an in-memory store with tiny ONNX models: verdicts, evidence, adoption, the ledger."""
 
-import importlib.util
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +15,7 @@ from ratchet.instants import iso
 from ratchet.serving.bundle import read_bundle
 from ratchet.settings import settings
 
+from functions.evaluate import app
 from tests.fakes import Clock, MemoryStore
 from tests.judged import STEP, WIDTH, World, cheap, fragile_model, later, linear_model, world
 
@@ -456,12 +455,6 @@ def environment(monkeypatch):
 
 @pytest.mark.usefixtures("environment")
 def test_the_handler_parses_judges_and_answers_flat_json():
-    path = Path(__file__).parents[2] / "functions" / "evaluate" / "app.py"
-    spec = importlib.util.spec_from_file_location("evaluate_app", path)
-    assert spec
-    assert spec.loader
-    app = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(app)
     made = world()
     made.bundle(made.signal)
     result = app.handler(vars(made.request()), Context(), Ports(made.store), Clock(NOW))

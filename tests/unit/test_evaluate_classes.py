@@ -1,10 +1,8 @@
 """The step "evaluate" for a pipeline of classes: areas, floors, calibration, from verdict to `evaluation.json`."""
 
-import importlib.util
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +12,7 @@ from ratchet.evaluate import evaluate
 from ratchet.gate import calibration
 from ratchet.settings import settings
 
+from functions.evaluate import app
 from tests import classed
 from tests.classed import bundle, clicks, holdout, split
 from tests.fakes import Clock
@@ -351,12 +350,6 @@ def environment(monkeypatch):
 
 @pytest.mark.usefixtures("environment")
 def test_the_handler_takes_the_floors_of_its_stack():
-    path = Path(__file__).parents[2] / "functions" / "evaluate" / "app.py"
-    spec = importlib.util.spec_from_file_location("evaluate_app", path)
-    assert spec
-    assert spec.loader
-    app = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(app)
     made = first(inputs=sum(load("adclick").data.features.values()))
     result = app.handler(vars(made.request()), Context(), Ports(made.store), Clock(NOW))
     assert result["verdict"] == "keep"
