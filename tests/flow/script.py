@@ -67,7 +67,7 @@ USUAL: dict[str, Answer] = {
     "move_endpoint": {"status": "in_service", "asked": True, "reason": ""},
     "verify_endpoint": {"rows": 64},
     "tidy_endpoint": {"removed": []},
-    "write_features": {"done": True, "records": 4, "feature_group": "people"},
+    "write_features": {"done": True, "records": 4, "feature_group": "people", "busy": False},
 }
 STEPS = tuple(USUAL)
 

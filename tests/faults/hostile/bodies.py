@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, NoReturn
 
 import numpy as np
+import onnxruntime
 from ratchet.catalog import load
 from ratchet.endpoint import inference
 from ratchet.sources import TabularFiles
@@ -54,7 +55,7 @@ def _model() -> inference.Model:
     with TemporaryDirectory() as folder:
         bundles.unpacked(Path(folder), bundles.first_columns(len(INPUTS), 1), pipeline="adclick")
         document = json.loads(Path(folder, "bundle.json").read_text())
-        session = inference.onnxruntime.InferenceSession(Path(folder, "model.onnx").read_bytes())
+        session = onnxruntime.InferenceSession(Path(folder, "model.onnx").read_bytes())
     return inference.Model(session, document["run_ts"], ABOUT, FEATURES)
 
 
