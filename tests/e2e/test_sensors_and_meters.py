@@ -19,8 +19,9 @@ from tests.sensor_files import MIDDLE, lines
 RUL, ENERGY = load("rul"), load("energy")
 INCOMING = ENERGY.source_as(MeterFiles).prefix
 MACHINES, DAYS, EVERY = 12, 24, 30
-METER_DAYS, HELD = 150, 4
-"""Days of the household, and how many of its readings come later: those of the newest hour."""
+METER_DAYS, HELD = 365, 4
+"""Days of the household, so many that every chance is judged alike, and how many of its readings come later: those of
+the newest hour."""
 HORIZONS = 96
 LANDS_WITHIN = 60
 """Seconds from an upload to what its event does, on a machine that has much else to do."""
