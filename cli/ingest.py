@@ -28,7 +28,7 @@ from cli.seed import require_no_run
 if TYPE_CHECKING:
     from ratchet.files.kind import Content
     from ratchet.tabular.kind import Source
-    from ratchet.tabular.text import Seen
+    from ratchet.tabular.reader import Seen
 
 
 @click.command()

@@ -128,9 +128,6 @@ def main(arguments: list[str]) -> None:
     else:
         order = (given.inputs, given.seed, given.deadline, given.progress)
         print(json.dumps(vars(work(load(given.target), *order))), flush=True)
-        # Arrow's reader of CSV, given up while it reads ahead, at times leaves a thread that waits for itself: an
-        # orderly end would wait for that thread.
-        os._exit(0)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """Meter files: whatever is in them ends as a reading or set aside, in memory that does not grow with them."""
 
 import contextlib
-import io
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -16,6 +15,7 @@ from ratchet.meters.readings import Aside, Readings, read
 from ratchet.meters.steps import Steps
 
 from tests.emulated import CHECKOUT
+from tests.meter_files import readings_in
 
 UCI = Layout(";", ("Date", "Time"), "%d/%m/%Y %H:%M:%S", "Global_active_power", ("?",), "Europe/Paris")
 HOURLY = Layout(",", ("datetime",), "%Y-%m-%d %H:%M:%S", "load", ("?", "NA"), "UTC")
@@ -27,7 +27,7 @@ def readings_of(body: bytes, layout: Layout = UCI) -> tuple[list[tuple[datetime,
     aside = Aside()
     found = [
         (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=at), value)
-        for block in read(io.BytesIO(body), layout, aside)
+        for block in readings_in(body, layout, aside)
         for at, value in zip(block.at.tolist(), block.value.tolist(), strict=True)
     ]
     return found, aside
@@ -137,8 +137,7 @@ def test_the_published_file_is_read_to_its_cut_end() -> None:
     if not REAL.exists():
         pytest.skip(f"{REAL} is missing")
     aside = Aside()
-    with REAL.open("rb") as file:
-        found = list(read(file, UCI, aside))
+    found = list(read(REAL, UCI, aside))
     values = np.concatenate([block.value for block in found])
     assert (len(values), int(np.isnan(values).sum())) == (40963, 4)
     assert aside.counts == {"another number of columns": 1}

@@ -1,6 +1,5 @@
 """Seeded meter files: dates moved by whole weeks and nothing else, refused where unreadable; a household's clock."""
 
-import io
 import json
 import re
 from collections import Counter
@@ -14,7 +13,6 @@ import numpy as np
 import pytest
 from ratchet import catalog
 from ratchet.errors import BadConfiguration, BadInput
-from ratchet.meters import readings
 from ratchet.meters.kind import is_meter_file
 from ratchet.meters.layout import Layout
 from ratchet.meters.readings import Aside
@@ -23,6 +21,7 @@ from ratchet.sources import MeterFiles
 from local.seeding import household, meters
 from local.seeding.lines import Lines
 from tests.fakes import MemoryStore
+from tests.meter_files import readings_in
 
 ENERGY = catalog.load("energy")
 SOURCE = ENERGY.source_as(MeterFiles)
@@ -103,7 +102,7 @@ def test_a_last_line_without_an_end_stays_as_it_is(tmp_path: Path) -> None:
     assert made.endswith(b"\r\n14/1/2007;05:0")
     assert report.passed_on == 1
     aside = Aside()
-    list(readings.read(io.BytesIO(made), _layout("uci"), aside))
+    readings_in(made, _layout("uci"), aside)
     assert aside.counts == {"cut off": 1}
 
 
@@ -206,7 +205,7 @@ def test_a_day_has_its_hours_when_the_clocks_change(day: str, lines: int) -> Non
 def test_the_product_reads_a_household_step_by_step() -> None:
     body, report = household_until(datetime(2026, 11, 1, tzinfo=UTC), 240)
     aside = Aside()
-    blocks = list(readings.read(io.BytesIO(body), _layout("uci"), aside))
+    blocks = readings_in(body, _layout("uci"), aside)
     at, value = (np.concatenate(each) for each in zip(*((block.at, block.value) for block in blocks), strict=True))
     assert not aside.counts
     assert (np.diff(at) == 15 * 60_000_000).all()

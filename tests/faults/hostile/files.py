@@ -1,6 +1,5 @@
 """Files of sensors and meters as a broken device, a cut transfer or a stranger would leave them."""
 
-import io
 import json
 from random import Random
 from typing import Any
@@ -8,7 +7,6 @@ from typing import Any
 from ratchet.errors import SourceMismatch
 from ratchet.meters.layout import Layout as MeterLayout
 from ratchet.meters.readings import Aside
-from ratchet.meters.readings import read as read_meter
 from ratchet.meters.steps import Steps
 from ratchet.sensors.hours import Hours
 from ratchet.sensors.layout import Layout
@@ -17,6 +15,7 @@ from ratchet.sources import Sensor
 
 from tests.faults.hostile import changes
 from tests.faults.hostile.target import Target, name_of
+from tests.meter_files import readings_in
 
 LAYOUT = Layout({"temperature": Sensor(("temp", "temperature"), 41, 101)}, "EQUIPMENT", "Asia/Seoul")
 RECORD = {"zoneId": "z", "equipId": "e", "sensorType": "temp", "val": 71.5, "category": "EQUIPMENT", "faulty": 0}
@@ -71,7 +70,7 @@ def check_meter(body: bytes) -> str:
     """Reads it and sums it up."""
     aside, steps = Aside(), Steps(1440)
     try:
-        for block in read_meter(io.BytesIO(body), METER, aside):
+        for block in readings_in(body, METER, aside):
             steps.add(block)
     except SourceMismatch as error:
         return name_of(error)

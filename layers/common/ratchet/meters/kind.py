@@ -92,14 +92,13 @@ class Source:
             if files.download(key, path) is None:
                 raise BadInput(f"{key} is gone; put it there again.")
             layout = self._layout(path, key)
-            with path.open("rb") as file:
-                blocks = readings.read(file, layout, aside)
-                first = next(blocks, Readings(np.empty(0, np.int64), np.empty(0)))
-                step = max(self.declared.step_minutes, own_step(first.at))
-                steps, records = Steps(step), 0
-                for block in _with(first, blocks):
-                    steps.add(block)
-                    records += len(block.at)
+            blocks = readings.read(path, layout, aside)
+            first = next(blocks, Readings(np.empty(0, np.int64), np.empty(0)))
+            step = max(self.declared.step_minutes, own_step(first.at))
+            steps, records = Steps(step), 0
+            for block in _with(first, blocks):
+                steps.add(block)
+                records += len(block.at)
         at, mean, count = steps.series()
         known = count > 0
         columns = [pa.array(at[known], SCHEMA.field("at").type), mean[known] * layout.factor, count[known]]

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import BinaryIO
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -53,12 +53,11 @@ class Aside:
             self.lines.append((reason, line[:1000]))
 
 
-def read(file: BinaryIO, layout: Layout, aside: Aside) -> Iterator[Readings]:
+def read(path: Path, layout: Layout, aside: Aside) -> Iterator[Readings]:
     """The readings in a file, block by block; what is set aside goes to `aside`.
 
     Raises SourceMismatch for a file without the declared columns, or that is no text of UTF-8.
     """
-    ending = _Ending(file)
     parse = pyarrow.csv.ParseOptions(delimiter=layout.delimiter, invalid_row_handler=_handler(aside))
     wanted = [*layout.time, layout.value]
     convert = pyarrow.csv.ConvertOptions(
@@ -67,40 +66,31 @@ def read(file: BinaryIO, layout: Layout, aside: Aside) -> Iterator[Readings]:
     options = pyarrow.csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES)
     clock = _Clock(layout.time_zone)
     try:
-        with pyarrow.csv.open_csv(pa.PythonFile(ending, "r"), options, parse, convert) as blocks:
-            for block in blocks:
-                yield _readings(block, layout, clock, aside)
+        cut = _cut(path)
+        # Arrow reads ahead by itself: a file of Python's would have it wait for the interpreter, at its end for ever.
+        with pa.OSFile(str(path)) as file:
+            whole = file.get_stream(0, file.size() - len(cut))
+            with pyarrow.csv.open_csv(whole, options, parse, convert) as blocks:
+                for block in blocks:
+                    yield _readings(block, layout, clock, aside)
     except (pa.ArrowException, KeyError, UnicodeDecodeError) as error:
         raise SourceMismatch(
             f"The file is no CSV with the columns {', '.join(wanted)} ({str(error)!r:.200}): correct source in "
             "pipeline.yaml, or the file."
         ) from error
-    if ending.cut:
-        aside.add("cut off", ending.cut.decode(errors="replace"))
+    if cut:
+        aside.add("cut off", cut.decode(errors="replace"))
 
 
-class _Ending:
-    """A file without its last line where that has no end; `cut` is that line."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file, self._lines, self._begun, self.cut, self.closed = file, b"", b"", b"", False
-
-    def read(self, size: int = -1) -> bytes:
-        """At most `size` bytes, none at the end."""
-        while not self._lines:
-            piece = self._file.read(size)
-            if not piece:
-                self.cut = self._begun
-                return b""
-            whole, end, rest = (self._begun + piece).rpartition(b"\n")
+def _cut(path: Path) -> bytes:
+    """The last line of the file where it has no end; nothing where it has one."""
+    begun = b""
+    with path.open("rb") as file:
+        while piece := file.read(BLOCK_BYTES):
+            whole, _, begun = (begun + piece).rpartition(b"\n")
             # Arrow's reader would meet what is no text in a line that it sets aside, and lose it.
             whole.decode()
-            self._lines, self._begun = whole + end, rest
-        told, self._lines = (self._lines[:size], self._lines[size:]) if size >= 0 else (self._lines, b"")
-        return told
-
-    def close(self) -> None:
-        self.closed = True
+    return begun
 
 
 def _handler(aside: Aside) -> Callable[[pyarrow.csv.InvalidRow], str]:

@@ -22,8 +22,7 @@ from ratchet.sources import TabularFiles
 from ratchet.store import Listed, ObjectStore
 from ratchet.tabular import examples, reader, records
 from ratchet.tabular.layout import GROUP, RECORD, layout_of
-from ratchet.tabular.reader import LONGEST, Aside
-from ratchet.tabular.text import Seen
+from ratchet.tabular.reader import LONGEST, Aside, Seen
 
 NAMED = ".csv"
 MARK_DIGITS = 12

@@ -4,7 +4,7 @@ Nothing of a row that is set aside is kept or said but the row's number: whoever
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -19,7 +19,7 @@ from ratchet.errors import BadInput, SourceMismatch
 from ratchet.extraction.source import EPOCH, MICROSECOND
 from ratchet.instants import parse_instant, plausible
 from ratchet.tabular.layout import AT, GROUP, TIMESTAMP, Layout
-from ratchet.tabular.text import Seen, Text, header
+from ratchet.tabular.text import header, lines
 
 BLOCK_BYTES = 1 << 22
 KEPT = 1000
@@ -31,6 +31,8 @@ LONGEST = 64
 """Characters of a group's name, since an array has room for the longest in each row."""
 LABELS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1}
 Flags = NDArray[np.bool_]
+Seen = Callable[[int], None]
+"""Is told how many bytes more have been read."""
 
 
 @dataclass
@@ -81,24 +83,25 @@ def blocks(
         column_types=types, include_columns=layout.columns, strings_can_be_null=False, check_utf8=True
     )
     options = pyarrow.csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES)
-    with path.open("rb") as file:
-        text, read = Text(file, seen), 0
-        try:
-            with pyarrow.csv.open_csv(pa.PythonFile(text, "r"), options, parse, convert) as found:
-                for block in found:
-                    yield _Block(block, layout, read, aside).sound(at)
-                    read += block.num_rows
-        except pa.ArrowException:
-            if len(aside.torn) == MOST_TORN:
-                raise SourceMismatch(
-                    f"More than {MOST_TORN:,} rows have another number of columns than the first line names: mend them."
-                ) from None
-            # Its text may quote the file.
-            raise SourceMismatch(f"The file is no CSV whose rows are shorter than {BLOCK_BYTES:,} bytes.") from None
-        if text.lines != read + len(aside.torn) + 1:
-            raise SourceMismatch("A quoted value goes on over lines, or is never closed: write each row on one line.")
-        if text.lines <= 1:
-            raise SourceMismatch("The file has no records: the first line names the columns, and records follow.")
+    written, size, read = lines(path), path.stat().st_size, 0
+    try:
+        # Arrow reads ahead by itself: a file of Python's would have it wait for the interpreter, at its end for ever.
+        with pa.OSFile(str(path)) as file, pyarrow.csv.open_csv(file, options, parse, convert) as found:
+            for block in found:
+                yield _Block(block, layout, read, aside).sound(at)
+                read += block.num_rows
+                seen(size * block.num_rows // written)
+    except pa.ArrowException:
+        if len(aside.torn) == MOST_TORN:
+            raise SourceMismatch(
+                f"More than {MOST_TORN:,} rows have another number of columns than the first line names: mend them."
+            ) from None
+        # Its text may quote the file.
+        raise SourceMismatch(f"The file is no CSV whose rows are shorter than {BLOCK_BYTES:,} bytes.") from None
+    if written != read + len(aside.torn) + 1:
+        raise SourceMismatch("A quoted value goes on over lines, or is never closed: write each row on one line.")
+    if written <= 1:
+        raise SourceMismatch("The file has no records: the first line names the columns, and records follow.")
 
 
 class _Block:

@@ -2,54 +2,37 @@
 
 import codecs
 import csv
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import BinaryIO
 
 from ratchet.errors import SourceMismatch
 
 HEADER_BYTES = 1 << 16
-Seen = Callable[[int], None]
-"""Is told how many bytes more have been read."""
+PIECE_BYTES = 1 << 22
 
 
-class Text:
-    """A file that Arrow reads from; `lines` counts those that are not empty, up to where it has been read."""
-
-    def __init__(self, file: BinaryIO, seen: Seen) -> None:
-        """Reads nothing yet."""
-        self.lines, self.closed = 0, False
-        self._file, self._seen, self._begun, self._read = file, seen, False, 0
-        self._decoder = codecs.getincrementaldecoder("utf-8")()
-
-    def read(self, size: int = -1) -> bytes:
-        """At most `size` bytes, none at the end. Raises SourceMismatch for what is no text of UTF-8."""
-        piece = self._file.read(size)
-        try:
-            self._decoder.decode(piece, final=not piece)
-        except UnicodeDecodeError:
-            # The decoder's own error holds the bytes.
-            raise SourceMismatch(
-                f"The file is no text of UTF-8, as its bytes from {self._read:,} on show: save it as CSV in UTF-8."
-            ) from None
-        self._count(piece)
-        self._read += len(piece)
-        self._seen(len(piece))
-        return piece
-
-    def close(self) -> None:
-        """The file is closed by who opened it."""
-        self.closed = True
-
-    def _count(self, piece: bytes) -> None:
-        *ended, rest = piece.replace(b"\r", b"\n").split(b"\n")
-        if ended:
-            self.lines += bool(ended[0] or self._begun) + sum(map(bool, ended[1:]))
-            self._begun = False
-        self._begun = self._begun or bool(rest)
-        if not piece:
-            self.lines += self._begun
-            self._begun = False
+def lines(path: Path) -> int:
+    """How many lines of the file are not empty. Raises SourceMismatch for what is no text of UTF-8."""
+    count, begun, read = 0, False, 0
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    with path.open("rb") as file:
+        while True:
+            piece = file.read(PIECE_BYTES)
+            try:
+                decoder.decode(piece, final=not piece)
+            except UnicodeDecodeError:
+                # The decoder's own error holds the bytes.
+                raise SourceMismatch(
+                    f"The file is no text of UTF-8, as its bytes from {read:,} on show: save it as CSV in UTF-8."
+                ) from None
+            if not piece:
+                return count + begun
+            read += len(piece)
+            *ended, rest = piece.replace(b"\r", b"\n").split(b"\n")
+            if ended:
+                count += bool(ended[0] or begun) + sum(map(bool, ended[1:]))
+                begun = False
+            begun = begun or bool(rest)
 
 
 def header(path: Path, wanted: Iterable[str]) -> None:
