@@ -99,6 +99,7 @@ def _empty_sagemaker(target: Target, progress: Progress) -> list[str]:
     removed = [f"endpoint {name}" for name in hosted.remove_endpoints(sagemaker, stack)]
     removed += [f"endpoint configuration {name}" for name in hosted.remove_configs(sagemaker, stack)]
     removed += [f"model {name}" for name in hosted.remove_models(sagemaker, stack)]
+    removed += [f"log group {name}" for name in hosted.remove_logs(target.client("logs"), stack)]
     count = hosted.remove_packages(sagemaker, group, stack, whole=own)
     return removed + ([f"{count} model packages of the group {group}"] if count else [])
 

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from botocore.exceptions import ClientError
+from ratchet import catalog
 from ratchet.adapters.sagemaker_errors import is_absent
-from ratchet.endpoint.hosting import CHANGING
+from ratchet.endpoint.hosting import CHANGING, candidate_name
 
 from cli.errors import CommandError
 
@@ -52,6 +53,23 @@ def remove_models(sagemaker: Any, stack: str) -> list[str]:
     for name in names:
         sagemaker.delete_model(ModelName=name)
     return names
+
+
+def remove_logs(logs: Any, stack: str) -> list[str]:
+    """Deletes the log groups that SageMaker made for the stack's endpoints; their names."""
+    served = [each for each in map(catalog.load, catalog.names()) if each.serving.endpoint]
+    endpoints = [f"{stack}-{each.name}" for each in served]
+    removed = []
+    for endpoint in [name for each in endpoints for name in (each, candidate_name(each))]:
+        group = f"/aws/sagemaker/Endpoints/{endpoint}"
+        try:
+            logs.delete_log_group(logGroupName=group)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ResourceNotFoundException":
+                raise
+            continue
+        removed.append(group)
+    return removed
 
 
 def remove_packages(sagemaker: Any, group: str, stack: str, *, whole: bool) -> int:

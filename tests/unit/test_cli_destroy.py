@@ -38,6 +38,8 @@ class Cloud:
         self.endpoints["ratchet-adclick-candidate"] = ["Creating", OURS]
         self.configs = {f"{name}-1": tags for name, tags in tagged.items()}
         self.models = {f"{name}-1": tags for name, tags in tagged.items()}
+        served = ("ratchet-adclick", "ratchet-adclick-candidate", "ratchet-dev-adclick")
+        self.logs = {f"/aws/sagemaker/Endpoints/{name}" for name in served}
         self.packages = {f"{GROUP}/1": {"stack": STACK}, f"{GROUP}/2": {"stack": "other"}, f"{GROUP}/3": {}}
 
     def change(self, what: str) -> None:
@@ -48,7 +50,7 @@ class Cloud:
 
     def left(self) -> dict[str, Any]:
         """What is there of models, by kind."""
-        kinds = ("endpoints", "configs", "models", "packages")
+        kinds = ("endpoints", "configs", "models", "logs", "packages")
         return {kind: set(getattr(self, kind)) for kind in kinds}
 
 
@@ -131,6 +133,14 @@ class SageMaker(Client):
     def delete_model_package(self, ModelPackageName: str) -> None:
         self.cloud.change(f"package {ModelPackageName}")
         del self.cloud.packages[ModelPackageName]
+
+
+class Logs(Client):
+    def delete_log_group(self, logGroupName: str) -> None:
+        if logGroupName not in self.cloud.logs:
+            raise refusal("ResourceNotFoundException")
+        self.cloud.change(f"logs {logGroupName}")
+        self.cloud.logs.remove(logGroupName)
 
 
 class States(Client):
@@ -223,7 +233,7 @@ def nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def destroyed(cloud: Cloud) -> dict[str, list[str]]:
-    clients = {"sagemaker": SageMaker, "stepfunctions": States, "scheduler": Scheduler, "s3": S3}
+    clients = {"sagemaker": SageMaker, "logs": Logs, "stepfunctions": States, "scheduler": Scheduler, "s3": S3}
     made = {name: kind(cloud) for name, kind in {**clients, "cloudformation": CloudFormation}.items()}
     return destroy_stack(Target("aws", STACK, None, None, made), lambda line: None)
 
@@ -232,6 +242,7 @@ OTHERS_LEFT = {
     "endpoints": {"ratchet-dev-adclick", "theirs", "ratchet-by-hand"},
     "configs": {"ratchet-dev-adclick-1", "theirs-1", "ratchet-by-hand-1"},
     "models": {"ratchet-dev-adclick-1", "theirs-1", "ratchet-by-hand-1"},
+    "logs": {"/aws/sagemaker/Endpoints/ratchet-dev-adclick"},
 }
 
 
@@ -239,7 +250,7 @@ def test_everything_goes_in_the_order_in_which_nothing_can_make_it_again() -> No
     cloud = Cloud()
     told = destroyed(cloud)
     kinds = [call.split()[0] for call in cloud.calls]
-    order = ["schedule", "execution", "endpoint", "config", "model", "package", "stack", "objects", "bucket"]
+    order = ["schedule", "execution", "endpoint", "config", "model", "logs", "package", "stack", "objects", "bucket"]
     assert sorted(kinds, key=order.index) == kinds
     assert set(kinds) == set(order)
     assert set(cloud.schedules.values()) == {"DISABLED"}
@@ -292,7 +303,13 @@ def test_a_stack_that_cannot_be_deleted_keeps_its_bucket() -> None:
     formation = CloudFormation(cloud)
     made = {name: kind(cloud) for name, kind in {"stepfunctions": States, "scheduler": Scheduler, "s3": S3}.items()}
     formation.delete_stack = lambda StackName: None  # type: ignore[method-assign]
-    target = Target("aws", STACK, None, None, {**made, "sagemaker": SageMaker(cloud), "cloudformation": formation})
+    target = Target(
+        "aws",
+        STACK,
+        None,
+        None,
+        {**made, "sagemaker": SageMaker(cloud), "logs": Logs(cloud), "cloudformation": formation},
+    )
     with pytest.raises(CommandError, match="CloudFormation could not delete ratchet"):
         destroy_stack(target, lambda line: None)
     assert BUCKET in cloud.buckets
