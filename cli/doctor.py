@@ -5,8 +5,10 @@ from collections.abc import Callable
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
+from ratchet import catalog
 from ratchet.errors import RatchetError
 from ratchet.retention import EXPIRES
+from ratchet.sources import TabularFiles
 
 from cli.targets import Target
 from local.doctor import Check
@@ -27,6 +29,7 @@ def check_aws(target: Target) -> list[Check]:
         ("bucket lifecycle", _lifecycle),
         ("secret", _secret),
         ("schedules", _schedules),
+        ("feature group", _feature_group),
     ]
     return [_made(name, check, target) for name, check in checks]
 
@@ -126,3 +129,26 @@ def _schedules(target: Target) -> Check:
     return Check(
         "schedules", on, ", ".join(f"{name} {state.lower()}" for name, state in states.items()), "ratchet resume"
     )
+
+
+def _feature_group(target: Target) -> Check:
+    """Whether records are taken: an existing group was made by somebody else."""
+    from ratchet.tabular.feature_group import definitions
+
+    name = target.output("FeatureGroup")
+    if name == "off":
+        return Check("feature group", True, "off")
+    told = target.client("sagemaker").describe_feature_group(FeatureGroupName=name)
+    has = {each["FeatureName"]: each["FeatureType"] for each in told["FeatureDefinitions"]}
+    sources = [loaded.source for loaded in map(catalog.load, catalog.names())]
+    wanted = {
+        key: kind for each in sources if isinstance(each, TabularFiles) for key, kind in definitions(each).items()
+    }
+    lacking = sorted(key for key, kind in wanted.items() if has.get(key) != kind)
+    state = told["FeatureGroupStatus"]
+    faults = [f"lacks {', '.join(f'{key} ({wanted[key]})' for key in lacking)}"] if lacking else []
+    faults += [f"is {state}"] if state != "Created" else []
+    remedy = (
+        "Name a group with the features of the one in template.yaml, or deploy with FeatureGroupMode=create or off."
+    )
+    return Check("feature group", not faults, f"{name} {' and '.join(faults) or 'takes records'}", remedy)

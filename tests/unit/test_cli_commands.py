@@ -10,6 +10,8 @@ import pytest
 from click.testing import CliRunner, Result
 from ratchet import catalog, pointer
 from ratchet.keys import Keys
+from ratchet.sources import TabularFiles
+from ratchet.tabular.feature_group import definitions
 
 from cli.app import main
 from cli.doctor import check_aws
@@ -370,8 +372,20 @@ TAG = {"Key": "ratchet:retention", "Value": "run"}
 RUNS_EXPIRE = {"Filter": {"Tag": TAG}, "Status": "Enabled", "Expiration": {"Days": 30}}
 
 
+FEATURES = {
+    "FeatureDefinitions": [
+        {"FeatureName": name, "FeatureType": kind}
+        for name, kind in definitions(catalog.load("adclick").source_as(TabularFiles)).items()
+    ]
+}
+
+
 def examined(
-    spot: str = "true", secret: str = '{"url": "u", "key": "k"}', rule: Any = RUNS_EXPIRE, **quotas: float
+    spot: str = "true",
+    secret: str = '{"url": "u", "key": "k"}',
+    rule: Any = RUNS_EXPIRE,
+    group: Any = FEATURES,
+    **quotas: float,
 ) -> dict[str, Any]:
     policy = {"Statement": [{"Effect": "Deny", "Condition": {"Bool": {"aws:SecureTransport": "false"}}}]}
     bucket = Answers(
@@ -385,10 +399,11 @@ def examined(
         "secretsmanager": Answers(get_secret_value={"SecretString": secret}),
         "scheduler": Scheduler(),
         "service-quotas": Quotas(**quotas),
+        "sagemaker": Answers(describe_feature_group={"FeatureGroupStatus": "Created", **group}),
     }
     target = FakeTarget(**clients)
     told = {"TrainInstanceType": "ml.g4dn.xlarge", "TrainSpot": spot, "SupabaseSecret": "ratchet/supabase"}
-    target.__dict__["outputs"] = {**OUTPUTS, **told}
+    target.__dict__["outputs"] = {**OUTPUTS, **told, "FeatureGroup": "theirs"}
     return {check.check: check for check in check_aws(target)}
 
 
@@ -406,6 +421,22 @@ def test_the_quota_that_binds_is_the_one_of_the_capacity_that_is_asked_for(spot:
     found = examined(spot, **quotas)["training quota"]
     assert not found.ok
     assert "TrainInstanceType=ml.m5.xlarge" in found.remedy
+
+
+@pytest.mark.parametrize(
+    ("group", "said"),
+    [
+        ({"FeatureDefinitions": FEATURES["FeatureDefinitions"][:-1]}, "theirs lacks click (Integral)"),
+        (
+            {"FeatureDefinitions": [{**each, "FeatureType": "String"} for each in FEATURES["FeatureDefinitions"]]},
+            "theirs lacks age (Fractional), click (Integral)",
+        ),
+        ({**FEATURES, "FeatureGroupStatus": "Creating"}, "theirs is Creating"),
+    ],
+)
+def test_a_feature_group_has_what_records_have(group: dict[str, Any], said: str) -> None:
+    found = examined(group=group)["feature group"]
+    assert (found.ok, found.detail) == (False, said)
 
 
 @pytest.mark.parametrize(
