@@ -65,8 +65,14 @@ def _versioning(target: Target) -> Check:
 
 
 def _tls(target: Target) -> Check:
-    policy = json.loads(target.client("s3").get_bucket_policy(Bucket=target.output("LandingBucket"))["Policy"])
-    denies = [_denies_plain_http(statement) for statement in policy["Statement"]]
+    client, bucket = target.client("s3"), target.output("LandingBucket")
+    try:
+        statements = json.loads(client.get_bucket_policy(Bucket=bucket)["Policy"])["Statement"]
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "NoSuchBucketPolicy":
+            raise
+        statements = []
+    denies = [_denies_plain_http(statement) for statement in statements]
     remedy = "Add a policy that denies aws:SecureTransport = false."
     return Check("bucket policy", any(denies), "TLS only" if any(denies) else "allows plain HTTP", remedy)
 
@@ -87,7 +93,7 @@ def _lifecycle(target: Target) -> Check:
     client, bucket = target.client("s3"), target.output("LandingBucket")
     try:
         rules = client.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
-    except client.exceptions.ClientError as error:
+    except ClientError as error:
         if error.response["Error"]["Code"] != "NoSuchLifecycleConfiguration":
             raise
         rules = []

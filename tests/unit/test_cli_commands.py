@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from click.testing import CliRunner, Result
 from ratchet import catalog, pointer
 from ratchet.keys import Keys
@@ -355,7 +356,12 @@ class Answers:
         self.answers = answers
 
     def __getattr__(self, name: str) -> Any:
-        return lambda **_: self.answers[name]
+        def answer(**_: Any) -> Any:
+            if isinstance(self.answers[name], Exception):
+                raise self.answers[name]
+            return self.answers[name]
+
+        return answer
 
 
 class Quotas(Answers):
@@ -372,6 +378,9 @@ TAG = {"Key": "ratchet:retention", "Value": "run"}
 RUNS_EXPIRE = {"Filter": {"Tag": TAG}, "Status": "Enabled", "Expiration": {"Days": 30}}
 
 
+TLS_ONLY = {
+    "Policy": '{"Statement": [{"Effect": "Deny", "Condition": {"Bool": {"aws:SecureTransport": "false"}}}]}',
+}
 FEATURES = {
     "FeatureDefinitions": [
         {"FeatureName": name, "FeatureType": kind}
@@ -385,12 +394,12 @@ def examined(
     secret: str = '{"url": "u", "key": "k"}',
     rule: Any = RUNS_EXPIRE,
     group: Any = FEATURES,
+    policy: Any = TLS_ONLY,
     **quotas: float,
 ) -> dict[str, Any]:
-    policy = {"Statement": [{"Effect": "Deny", "Condition": {"Bool": {"aws:SecureTransport": "false"}}}]}
     bucket = Answers(
         get_bucket_versioning={"Status": "Enabled"},
-        get_bucket_policy={"Policy": json.dumps(policy)},
+        get_bucket_policy=policy,
         get_bucket_notification_configuration={"EventBridgeConfiguration": {}},
         get_bucket_lifecycle_configuration={"Rules": [{"Filter": {"Prefix": "jobs/"}, "Status": "Enabled"}, rule]},
     )
@@ -421,6 +430,16 @@ def test_the_quota_that_binds_is_the_one_of_the_capacity_that_is_asked_for(spot:
     found = examined(spot, **quotas)["training quota"]
     assert not found.ok
     assert "TrainInstanceType=ml.m5.xlarge" in found.remedy
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [{"Policy": '{"Statement": []}'}, ClientError({"Error": {"Code": "NoSuchBucketPolicy"}}, "GetBucketPolicy")],
+)
+def test_a_bucket_that_allows_plain_http_is_a_finding_with_its_remedy(policy: Any) -> None:
+    found = examined(policy=policy)["bucket policy"]
+    assert (found.ok, found.detail) == (False, "allows plain HTTP")
+    assert "aws:SecureTransport" in found.remedy
 
 
 @pytest.mark.parametrize(
