@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ratchet.errors import SourceMismatch
 from ratchet.extraction.sufficiency import check_sufficiency
 from ratchet.instants import run_name
 from ratchet.tables.split import PARTS
+from ratchet.tabular import examples
 
 from tests.fakes import NOW, MemoryStore
 from tests.filed import RUN, clicks, impressions, instants, landed, matrix, people, prepared
@@ -39,6 +41,21 @@ def test_what_came_after_a_runs_instant_is_not_in_it(store: MemoryStore, tmp_pat
     after, _ = prepared(store, pipeline, tmp_path / "after", run_name(later))
     assert after["counts"]["rows"] > before["counts"]["rows"] + 250
     assert after["intervals"]["holdout"] == {"start": "2026-11-20T00:00:00Z", "end": "2026-11-22T00:00:00Z"}
+
+
+def test_more_records_than_a_run_holds_are_refused_with_the_remedy(
+    store: MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.put(SECOND, impressions(*people(600, seed=1)))
+    pipeline = clicks()
+    landed(store, pipeline)
+    # One file's records fit, those of two do not.
+    monkeypatch.setattr(examples, "MOST_BYTES", 100_000)
+    with pytest.raises(SourceMismatch, match=r"100,000 bytes of rows.*remove old files from adclick/datasets/"):
+        prepared(store, pipeline, tmp_path)
+    store.delete(SECOND)
+    landed(store, pipeline)
+    prepared(store, pipeline, tmp_path)
 
 
 def test_a_record_that_is_told_again_counts_once_with_the_label_of_the_latest(

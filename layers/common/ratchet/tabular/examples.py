@@ -9,18 +9,32 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ratchet.catalog import Pipeline
+from ratchet.errors import SourceMismatch
 from ratchet.files.kind import Examples
+from ratchet.sources import TabularFiles
 from ratchet.tabular.layout import AT, GROUP, RECORD, TIMESTAMP, Layout
 from ratchet.tabular.records import codes
+
+MOST_BYTES = 320 << 20
+"""Of a run's records: with the longest groups that there may be, their inputs and copies then take 2.7 GB."""
 
 
 def of_records(pipeline: Pipeline, layout: Layout, parts: Iterable[pa.Table], until: datetime) -> Examples:
     """A row per record known at `until`, in the order of their instants, those of one instant by their keys.
 
-    Where two files tell the same record, the later instant stands; of one instant, the file of the later name.
+    Where two files tell the same record, the later instant stands; of one instant, the file of the later name. Raises
+    SourceMismatch where they are more than a run can hold.
     """
-    known = [part.filter(pc.less_equal(part[AT], pa.scalar(until, TIMESTAMP))) for part in parts]
-    table = pa.concat_tables([layout.schema.empty_table(), *(part.replace_schema_metadata() for part in known)])
+    known, size = [layout.schema.empty_table()], 0
+    for part in parts:
+        known.append(part.filter(pc.less_equal(part[AT], pa.scalar(until, TIMESTAMP))).replace_schema_metadata())
+        size += known[-1].nbytes
+        if size > MOST_BYTES:
+            raise SourceMismatch(
+                f"The records make more than {MOST_BYTES:,} bytes of rows, which is what a run can hold: remove old "
+                f"files from {pipeline.source_as(TabularFiles).prefix}."
+            )
+    table = pa.concat_tables(known)
     rows = table.take(pa.array(_last(table))).sort_by([(AT, "ascending"), (RECORD, "ascending")])
     at = rows[AT].cast(pa.int64()).to_numpy()
     label = rows[layout.label].to_numpy().astype(np.float64)
