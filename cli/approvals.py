@@ -66,7 +66,9 @@ def reject(session: Session, pipeline: str, run_ts: str, why: str) -> None:
     registered = registration(target.store, signed.keys, run_ts)
     champion = pointer.read(target.store, signed.keys)
     if champion and champion[0].run_ts == run_ts:
-        raise BadInput(f"Run {run_ts} is in service; to take it out of service: ratchet rollback {pipeline}.")
+        raise BadInput(
+            f"Run {run_ts} is in service; to take it out of service: ratchet rollback {pipeline} --why TEXT."
+        )
     if _status(target, registered) != REJECTED:
         _decide(target, registered, REJECTED, why)
     document = {"pipeline": pipeline, "run_ts": run_ts, "status": REJECTED, "package_arn": registered.package_arn}

@@ -114,8 +114,8 @@ def _panel(console: Console, result: dict[str, Any]) -> None:
     outcome = result["outcome"]
     lines = [result.get("reason") or ""]
     lines += [f"{label}: {result[key]}" for key, label in (("error", "error"), ("card_uri", "card")) if result.get(key)]
-    if result.get("run_ts"):
-        lines.append(f"run: {result['run_ts']}   ratchet card {result['pipeline']} {result['run_ts']}")
+    if run := result.get("run_ts"):
+        lines.append(f"run: {run}" + (f"   ratchet card {result['pipeline']} {run}" if result.get("card_uri") else ""))
     title = f"{result['pipeline']}: {outcome.replace('_', ' ')} after {result['seconds']} s"
     text = "\n".join(line for line in lines if line)
     console.print(Panel(text, title=title, border_style=COLOURS.get(outcome, "blue"), title_align="left"))

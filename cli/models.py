@@ -132,12 +132,12 @@ def _status(target: Target, name: str) -> dict[str, Any]:
     run = newest.rpartition("/")[2].removesuffix(".json") if newest else None
     standing = claim.read(store, pipeline.keys, run) if run else None
     data = store.get(pipeline.keys.train_latest())
-    waiting = _approval(store, pipeline, run) if run and pipeline.serving.endpoint else None
+    asked = _approval(store, pipeline, run) if run and pipeline.serving.endpoint else None
     return {
         "pipeline": name,
         "champion": asdict(champion[0]) if champion else None,
         "last_run": asdict(standing[0]) if standing else None,
-        "approval": waiting,
+        "approval": asked,
         "lease": asdict(held[0]) if held else None,
         "landed": landed(store, pipeline),
         "data": decode(data, pipeline.keys.train_latest()) if data else None,
@@ -145,12 +145,14 @@ def _status(target: Target, name: str) -> dict[str, Any]:
 
 
 def _approval(store: ObjectStore, pipeline: Pipeline, run: str) -> dict[str, Any] | None:
-    """How the decision about a run's model stands, None where nobody was asked."""
-    if store.head(pipeline.keys.package(run)) is None:
-        return None
-    found = approval.read(store, pipeline.keys, registration(store, pipeline.keys, run).package_arn)
+    """How the decision about the last run's model stands, or about the newest that still waits for one."""
+    keys, own = pipeline.keys, None
+    if store.head(keys.package(run)):
+        own = approval.read(store, keys, registration(store, keys, run).package_arn)
+    # Runs go on while a person takes their time.
+    asked = [own[0]] if own else approval.waiting(store, keys)[-1:]
     names = ("run_ts", "state", "expires_at", "decided_at", "why")
-    return {name: getattr(found[0], name) for name in names} if found else None
+    return {name: getattr(asked[0], name) for name in names} if asked else None
 
 
 def _show_status(console: Console, rows: list[dict[str, Any]]) -> None:

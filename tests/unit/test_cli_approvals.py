@@ -332,3 +332,20 @@ def test_status_tells_how_the_decision_about_the_last_run_stands(signing: Signin
     (after,) = (row for row in json.loads(signing.call("status", "--json").stdout) if row["pipeline"] == "adclick")
     assert f"approval {RUN} waiting until 2026-11-21T05:30:00Z" in waiting
     assert (after["approval"]["state"], after["approval"]["why"]) == ("rejected", "no")
+
+
+def test_status_names_a_model_that_waits_though_runs_have_come_after_it(signing: Signing) -> None:
+    later = iso(NOW + timedelta(days=9)).replace(":", "-")
+    stored = Claim(later, EXECUTION, 1, "ended", "kept_champion", iso(NOW), iso(NOW), False)
+    signing.world.bucket.put(KEYS.claim(later), encode(asdict(stored)))
+
+    def told() -> dict[str, Any]:
+        (row,) = (row for row in json.loads(signing.call("status", "--json").stdout) if row["pipeline"] == "adclick")
+        assert row["last_run"]["run_ts"] == later
+        return dict(row)
+
+    waiting = told()["approval"]
+    assert (waiting["run_ts"], waiting["state"]) == (RUN, "waiting")
+    signing.world.reject(signing.arn)
+    signing.world.hear(signing.arn)
+    assert told()["approval"] is None

@@ -113,7 +113,17 @@ def close(store: ObjectStore, keys: Keys, clock: Clock, package_arn: str, packag
 
 def read(store: ObjectStore, keys: Keys, package_arn: str) -> tuple[Approval, str] | None:
     """The approval and its tag, None where nobody asked. Raises ForeignDocument."""
-    key = keys.approval(name_of(package_arn))
+    return _read(store, keys.approval(name_of(package_arn)))
+
+
+def waiting(store: ObjectStore, keys: Keys) -> list[Approval]:
+    """Those that nobody has decided yet, the newest run's last. Raises ForeignDocument."""
+    found = (_read(store, row.key) for row in store.list(keys.approval("").removesuffix(".json")))
+    standing = [each[0] for each in found if each and each[0].state == "waiting"]
+    return sorted(standing, key=lambda each: each.run_ts)
+
+
+def _read(store: ObjectStore, key: str) -> tuple[Approval, str] | None:
     stored = store.get(key)
     if stored is None:
         return None

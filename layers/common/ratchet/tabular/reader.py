@@ -84,6 +84,8 @@ def blocks(
     )
     options = pyarrow.csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES)
     written, size, read = lines(path), path.stat().st_size, 0
+    if written <= 1:
+        raise SourceMismatch("The file has no records: the first line names the columns, and records follow.")
     try:
         # Arrow reads ahead by itself: a file of Python's would have it wait for the interpreter, at its end for ever.
         with pa.OSFile(str(path)) as file, pyarrow.csv.open_csv(file, options, parse, convert) as found:
@@ -100,8 +102,6 @@ def blocks(
         raise SourceMismatch(f"The file is no CSV whose rows are shorter than {BLOCK_BYTES:,} bytes.") from None
     if written != read + len(aside.torn) + 1:
         raise SourceMismatch("A quoted value goes on over lines, or is never closed: write each row on one line.")
-    if written <= 1:
-        raise SourceMismatch("The file has no records: the first line names the columns, and records follow.")
 
 
 class _Block:

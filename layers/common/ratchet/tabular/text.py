@@ -20,10 +20,11 @@ def lines(path: Path) -> int:
             piece = file.read(PIECE_BYTES)
             try:
                 decoder.decode(piece, final=not piece)
-            except UnicodeDecodeError:
-                # The decoder's own error holds the bytes.
+            except UnicodeDecodeError as error:
+                # The decoder's own error holds the bytes, which begin with what it kept of the piece before.
+                place = read + len(piece) - len(error.object) + error.start
                 raise SourceMismatch(
-                    f"The file is no text of UTF-8, as its bytes from {read:,} on show: save it as CSV in UTF-8."
+                    f"The file is no text of UTF-8, as its bytes from {place:,} on show: save it as CSV in UTF-8."
                 ) from None
             if not piece:
                 return count + begun
