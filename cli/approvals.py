@@ -59,7 +59,10 @@ def approve(session: Session, pipeline: str, run_ts: str, why: str, detach: bool
 @click.option("--why", required=True, metavar="TEXT", help="The reason; it stands in the registry.")
 @command
 def reject(session: Session, pipeline: str, run_ts: str, why: str) -> None:
-    """Reject the model of a RUN: it is never deployed."""
+    """Reject the model of a RUN: it is never put into service.
+
+    The very first model, rejected while it is being deployed, stays on the endpoint until another is approved.
+    """
     target, signed = session.target, _signed(pipeline)
     if not why.strip():
         raise BadInput('A rejection needs a reason: --why "what is wrong".')

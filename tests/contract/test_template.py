@@ -65,6 +65,35 @@ def test_another_value_of_a_parameter_reaches_the_alias(name: str) -> None:
     assert parameters_in(DEPLOYED[name]["Properties"]["VersionDescription"]) == parameters_in([told, own])
 
 
+KEY_ID = 36
+"""Characters of a key's name, the only part of a value that a description takes."""
+
+
+@each_function
+def test_a_description_of_a_version_fits_lambdas_256_characters(name: str) -> None:
+    assert longest(DEPLOYED[name]["Properties"]["VersionDescription"]) <= 256
+
+
+def longest(value: Any) -> int:
+    """How many characters a description may have."""
+    if isinstance(value, str):
+        names = placeholders(value) & set(TEMPLATE["Parameters"])
+        return len(value) - sum(len(f"${{{each}}}") - longest({"Ref": each}) for each in names)
+    (kind, given), *_ = value.items()
+    if kind == "Fn::Sub" and isinstance(given, list):
+        text, named = given
+        return longest(text) - sum(len(f"${{{each}}}") - longest(told) for each, told in named.items())
+    if kind == "Fn::If":
+        return max(map(longest, given[1:]))
+    if kind == "Fn::Select":
+        return KEY_ID
+    if kind == "Fn::Sub":
+        return longest(given)
+    parameter = TEMPLATE["Parameters"][given]
+    told = parameter.get("AllowedValues") or [parameter.get("MaxValue")]
+    return int(parameter["MaxLength"]) if "MaxLength" in parameter else max(len(str(each)) for each in told)
+
+
 def parameters_in(value: Any) -> set[str]:
     """The parameters that a value depends on, through conditions as well."""
     if isinstance(value, list):
