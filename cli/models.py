@@ -13,6 +13,7 @@ from ratchet import catalog, claim, errors, lease, pointer
 from ratchet.catalog import Pipeline
 from ratchet.errors import UnknownRun
 from ratchet.instants import parse_instant, utc_now
+from ratchet.keys import Keys
 from ratchet.registry import approval
 from ratchet.registry.package import registration
 from ratchet.store import ObjectStore, decode
@@ -150,9 +151,15 @@ def _approval(store: ObjectStore, pipeline: Pipeline, run: str) -> dict[str, Any
     if store.head(keys.package(run)):
         own = approval.read(store, keys, registration(store, keys, run).package_arn)
     # Runs go on while a person takes their time.
-    asked = [own[0]] if own else approval.waiting(store, keys)[-1:]
+    asked = own[0] if own else max(_waiting(store, keys), key=lambda each: each.run_ts, default=None)
     names = ("run_ts", "state", "expires_at", "decided_at", "why")
-    return {name: getattr(asked[0], name) for name in names} if asked else None
+    return {name: getattr(asked, name) for name in names} if asked else None
+
+
+def _waiting(store: ObjectStore, keys: Keys) -> list[approval.Approval]:
+    stored = ((row.key, store.get(row.key)) for row in store.list(keys.approval("").removesuffix(".json")))
+    found = [approval.of(each, key) for key, each in stored if each]
+    return [each for each in found if each.state == "waiting"]
 
 
 def _show_status(console: Console, rows: list[dict[str, Any]]) -> None:

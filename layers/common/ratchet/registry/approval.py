@@ -13,7 +13,7 @@ from ratchet.instants import Clock, iso
 from ratchet.keys import Keys
 from ratchet.records import record
 from ratchet.registry.package import APPROVED, REJECTED, Package, name_of
-from ratchet.store import ObjectStore, create, decode, encode
+from ratchet.store import ObjectStore, Stored, create, decode, encode
 from ratchet.store import replace as swap
 
 ATTEMPTS = 5
@@ -113,24 +113,17 @@ def close(store: ObjectStore, keys: Keys, clock: Clock, package_arn: str, packag
 
 def read(store: ObjectStore, keys: Keys, package_arn: str) -> tuple[Approval, str] | None:
     """The approval and its tag, None where nobody asked. Raises ForeignDocument."""
-    return _read(store, keys.approval(name_of(package_arn)))
-
-
-def waiting(store: ObjectStore, keys: Keys) -> list[Approval]:
-    """Those that nobody has decided yet, the newest run's last. Raises ForeignDocument."""
-    found = (_read(store, row.key) for row in store.list(keys.approval("").removesuffix(".json")))
-    standing = [each[0] for each in found if each and each[0].state == "waiting"]
-    return sorted(standing, key=lambda each: each.run_ts)
-
-
-def _read(store: ObjectStore, key: str) -> tuple[Approval, str] | None:
+    key = keys.approval(name_of(package_arn))
     stored = store.get(key)
-    if stored is None:
-        return None
+    return (of(stored, key), stored.etag) if stored else None
+
+
+def of(stored: Stored, key: str) -> Approval:
+    """The approval that an object holds. Raises ForeignDocument."""
     found = record(Approval, decode(stored, key), key, instants=("asked_at", "expires_at", "decided_at"))
     if found.state not in STANDING or not all(isinstance(token, str) for token in found.tokens):
         raise ForeignDocument(f"{key} is no approval of Ratchet's (its state or its tokens); move it away.")
-    return found, stored.etag
+    return found
 
 
 def _tell(store: ObjectStore, keys: Keys, tasks: Tasks, approval: Approval, etag: str) -> str:
